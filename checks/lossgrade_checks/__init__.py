@@ -1,0 +1,1 @@
+"""The linter: follows what a tensor means, from the activation to the loss."""
