@@ -1,0 +1,7 @@
+"""What is graded of each function: one module a function, named as the assignment's `rubric`.
+
+A module offers its criteria and
+
+    ordinary(trial) -> Case      one call with ordinary arguments, and what it should give
+    reduction(trial) -> str      optional: which of the accepted reductions the function uses
+"""

@@ -1,0 +1,367 @@
+"""What is asked of a student: functions, conventions, points, limits.
+
+An assignment is a TOML file. The built-in ones lie in `assignments/`; an instructor's own is
+checked against the same model, and a mistake names the key, the line and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+BUILT_IN = ("stat453", "pytorch-tutorial", "cross-entropy-slides", "d2l")
+
+Visibility = Literal["visible", "hidden", "after_due_date", "after_published"]
+Library = Literal["either", "torch", "numpy"]
+Strictness = Literal["lecture", "strict"]
+Points = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[^\W\d]\w*$", description="a Python identifier")]
+
+
+class AssignmentError(Exception):
+    """An assignment that cannot be used; the text is one line an error, each with its place."""
+
+
+class Model(BaseModel):
+    """Unknown keys are mistakes, and a read assignment does not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CriterionSettings(Model):
+    """What an assignment changes about one criterion."""
+
+    points: Points | None = Field(None, description="a fixed number of points; others share the rest")
+    visibility: Visibility | None = None
+    enabled: bool = True
+
+
+class Function(Model):
+    """What every graded function has."""
+
+    names: list[Name] = Field(min_length=1, description="accepted names, the preferred one first")
+    points: Points = Field(description="the sum of this function's criteria")
+    bonus: Points = Field(0, description="shared by the robust criteria where strictness is lecture")
+    enabled: bool = Field(True, description="false: the function is not graded")
+    library: Library | None = Field(None, description="overrides the assignment's")
+    visibility: Visibility | None = Field(None, description="overrides the assignment's")
+    criteria: dict[str, CriterionSettings] = Field(default_factory=dict)
+
+
+class OneHot(Function):
+    """`to_onehot(targets, num_classes)`: class indices (N,) to a matrix (N, C)."""
+
+    rubric: Literal["one_hot"]
+    classes: Literal["argument", "from-targets"] = Field(
+        "argument", description="the number of classes is the second argument, or the largest + 1"
+    )
+
+
+class Softmax(Function):
+    """`softmax(logits)`: net inputs to probabilities."""
+
+    rubric: Literal["softmax"]
+    examples: Literal["batch", "single"] = Field("batch", description="single: takes one vector")
+    axis: Literal[0, 1] = Field(1, description="the class axis of a batch")
+
+
+class LogSoftmax(Softmax):
+    """`log_softmax(logits)`: net inputs to log-probabilities."""
+
+    rubric: Literal["log_softmax"]  # type: ignore[assignment]  # the tag of the union
+
+
+class ClassLabel(Function):
+    """`to_classlabel(logits)`: a matrix (N, C) to class indices (N,), ties to the lowest."""
+
+    rubric: Literal["class_label"]
+
+
+Reduction = Literal["none", "mean", "sum"]
+
+
+class CrossEntropy(Function):
+    """`cross_entropy(prediction, targets)`: the loss of predictions against targets."""
+
+    rubric: Literal["cross_entropy"]
+    prediction: Literal["probabilities", "logits", "log-probabilities"] = "probabilities"
+    targets: Literal["one-hot", "class-indices", "class-probabilities"] = "one-hot"
+    order: Literal["prediction-first", "targets-first"] = "prediction-first"
+    reduction: list[Reduction] = Field(
+        ["none"], min_length=1, description="accepted reductions; which one it is shows in its result"
+    )
+    examples: Literal["batch", "single"] = Field("batch", description="single: takes one vector")
+    log_base: Literal["e", "2", "10"] = "e"
+
+    @field_validator("reduction", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
+class NllLoss(CrossEntropy):
+    """`nll_loss(log_probabilities, targets)`: the loss of log-probabilities."""
+
+    rubric: Literal["nll_loss"]  # type: ignore[assignment]  # the tag of the union
+    prediction: Literal["log-probabilities"] = "log-probabilities"
+    targets: Literal["one-hot", "class-indices"] = "class-indices"
+
+
+class Sigmoid(Function):
+    """`sigmoid(logits)`: elementwise, any shape."""
+
+    rubric: Literal["sigmoid"]
+
+
+class Accuracy(Function):
+    """`accuracy(prediction, targets)`: how many predictions are right."""
+
+    rubric: Literal["accuracy"]
+    prediction: Literal["class-labels", "logits"] = "logits"
+    order: Literal["prediction-first", "targets-first"] = "prediction-first"
+    result: Literal["fraction", "percent", "count"] = "fraction"
+
+
+class Entropy(Function):
+    """`entropy(p)`: of one distribution (C,), 0 log 0 counting as 0."""
+
+    rubric: Literal["entropy"]
+    log_base: Literal["e", "2", "10"] = "2"
+
+
+class KlDivergence(Function):
+    """`kl_divergence(p, q)`: KL(p || q) of distributions (C,), in nats."""
+
+    rubric: Literal["kl_divergence"]
+
+
+class BinaryCrossEntropy(Function):
+    """`binary_cross_entropy(targets, probabilities)` of (N,) each, natural log."""
+
+    rubric: Literal["binary_cross_entropy"]
+    order: Literal["prediction-first", "targets-first"] = "targets-first"
+    reduction: list[Reduction] = Field(["none"], min_length=1)
+
+    _one_or_several = field_validator("reduction", mode="before")(
+        lambda value: [value] if isinstance(value, str) else value
+    )
+
+
+class MeanSquaredError(Function):
+    """`mse(targets, predictions)`: mean of the squared difference over all entries."""
+
+    rubric: Literal["mean_squared_error"]
+
+
+class HingeLoss(Function):
+    """`hinge(targets, scores)`: sum of max(0, 1 - y * h), targets -1 or 1."""
+
+    rubric: Literal["hinge_loss"]
+
+
+AnyFunction = Annotated[
+    OneHot
+    | Softmax
+    | LogSoftmax
+    | ClassLabel
+    | CrossEntropy
+    | NllLoss
+    | Sigmoid
+    | Accuracy
+    | Entropy
+    | KlDivergence
+    | BinaryCrossEntropy
+    | MeanSquaredError
+    | HingeLoss,
+    Field(discriminator="rubric"),
+]
+RUBRICS = (
+    "one_hot", "softmax", "log_softmax", "class_label", "cross_entropy", "nll_loss", "sigmoid",
+    "accuracy", "entropy", "kl_divergence", "binary_cross_entropy", "mean_squared_error",
+    "hinge_loss",
+)  # fmt: skip
+
+
+class LimitSettings(Model):
+    """What a submission may use."""
+
+    call_seconds: float = Field(5.0, gt=0, le=600, description="for one call of one function")
+    load_seconds: float = Field(20.0, gt=0, le=3600, description="for running the file itself")
+    submission_seconds: float = Field(30.0, gt=0, le=7200, description="for everything together")
+    memory_mib: int = Field(2048, ge=64, le=1 << 20, description="beyond what the libraries map")
+    file_mib: int = Field(16, ge=0, le=1 << 14, description="the largest file it may write")
+    output_kib: int = Field(64, ge=1, le=1 << 14, description="printed text that is kept")
+
+
+class LintSettings(Model):
+    """Points taken off for what the linter finds."""
+
+    penalties: dict[Annotated[str, Field(pattern=r"^LG\d{1,3}$")], Points] = Field(
+        default_factory=dict, description="rule code or its prefix = points off for each finding"
+    )
+
+    @field_validator("penalties")
+    @classmethod
+    def _no_linter_yet(cls, value: dict[str, float]) -> dict[str, float]:
+        if value:
+            raise ValueError("this version of lossgrade has no linter; leave the table empty")
+        return value
+
+
+class Assignment(Model):
+    """An assignment, as its TOML file says it."""
+
+    name: str = Field(pattern=r"^[\w.-]+$", description="letters, digits, hyphens, dots")
+    version: str = Field("1", description="raise it whenever a grade could change")
+    title: str = Field("", description="what reports call it")
+    source: str = Field("", description="the lecture or book that the conventions come from")
+    strictness: Strictness = Field(
+        "lecture", description="strict: the robust criteria carry points instead of a bonus"
+    )
+    library: Library = Field("either", description="which arrays the functions take and return")
+    tolerance: float = Field(1e-5, gt=0, le=0.1, description="absolute, on float32 values")
+    entry: str = Field("", description="the file of a folder submission that has the functions")
+    visibility: Visibility = "visible"
+    extra_criteria: list[str] = Field(
+        default_factory=list, description="Python files of @criterion functions, beside this file"
+    )
+    limits: LimitSettings = Field(default_factory=lambda: LimitSettings())
+    lint: LintSettings = Field(default_factory=lambda: LintSettings())
+    functions: dict[Name, AnyFunction] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rubric_from_key(cls, data: Any) -> Any:
+        """`[functions.softmax]` needs no `rubric = "softmax"`."""
+        functions = data.get("functions") if isinstance(data, dict) else None
+        if not isinstance(functions, dict):
+            return data
+        filled = {
+            key: {"rubric": key, **value} if isinstance(value, dict) and key in RUBRICS else value
+            for key, value in functions.items()
+        }
+        return {**data, "functions": filled}
+
+    @property
+    def graded(self) -> dict[str, Any]:
+        """The functions that are graded, by key, in their order."""
+        return {key: function for key, function in self.functions.items() if function.enabled}
+
+
+def load_assignment(name_or_path: str) -> tuple[Assignment, Path | None]:
+    """Return the assignment of that name, or in that file, and the file's folder.
+
+    Raises:
+        AssignmentError: unknown, unreadable or invalid.
+    """
+    if name_or_path in BUILT_IN:
+        return parse_assignment(built_in_text(name_or_path), f"{name_or_path}.toml"), None
+    path = Path(name_or_path)
+    if not path.suffix and not path.exists():
+        near = difflib.get_close_matches(name_or_path, BUILT_IN, 1, 0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise AssignmentError(
+            f"no assignment {name_or_path!r}{hint} Built in: {', '.join(BUILT_IN)}; "
+            "or give the path of a .toml file"
+        )
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise AssignmentError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise AssignmentError(f"{path}: not UTF-8 text ({error.reason})") from None
+    return parse_assignment(text, str(path)), path.parent
+
+
+def built_in_text(name: str) -> str:
+    """Return the TOML text of the built-in assignment `name`, ready to copy and edit."""
+    file = resources.files("lossgrade") / "assignments" / f"{name}.toml"
+    return file.read_text(encoding="utf-8")
+
+
+def parse_assignment(text: str, filename: str) -> Assignment:
+    """Check TOML `text` against the model.
+
+    Raises:
+        AssignmentError: one line a mistake: file, line, key, what was found, what is allowed.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        reason = str(error).partition(" (at ")[0]
+        where = f"{filename}:{place[1]}:{place[2]}" if place else filename
+        raise AssignmentError(f"{where}: not TOML: {reason}") from None
+    try:
+        return Assignment.model_validate(data)
+    except ValidationError as error:
+        lines = [_mistake(mistake, text, filename) for mistake in error.errors()]
+        raise AssignmentError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _mistake(mistake: Any, text: str, filename: str) -> str:
+    """Turn one pydantic error into `file:line: key: found, expected`."""
+    keys = [part for part in mistake["loc"] if isinstance(part, int | str)]
+    # Inside the union of functions pydantic puts the tag after the function's key.
+    if len(keys) > 2 and keys[0] == "functions" and keys[2] in RUBRICS:
+        del keys[2]
+    keys = [key for key in keys if key != "[key]"]
+    kind, context, found = mistake["type"], mistake.get("ctx", {}), mistake["input"]
+    if kind == "extra_forbidden":
+        allowed = _allowed_keys(keys)
+        near = difflib.get_close_matches(str(keys[-1]), allowed, 1)
+        did_you_mean = f"did you mean {near[0]!r}? " if near else ""
+        says = f"unknown key; {did_you_mean}allowed: {', '.join(allowed)}"
+    elif kind == "literal_error":
+        says = f"found {found!r}, expected {context['expected']}"
+    elif kind == "union_tag_not_found":
+        says = f"the key names no rubric; add rubric = one of {', '.join(RUBRICS)}"
+    elif kind == "union_tag_invalid":
+        says = f"found rubric = {context['tag']!r}, expected one of {', '.join(RUBRICS)}"
+        keys.append("rubric")
+    elif kind == "missing":
+        says = "is missing and has no default"
+    elif kind == "value_error":
+        says = str(context["error"])
+    else:
+        says = f"found {found!r}, expected: {mistake['msg'][:1].lower()}{mistake['msg'][1:]}"
+    return f"{filename}:{_line_of(keys, text)}: {'.'.join(map(str, keys))}: {says}"
+
+
+def _allowed_keys(keys: list[Any]) -> list[str]:
+    """Return the keys allowed beside the last of `keys`."""
+    model: Any = Assignment
+    if keys[0] == "limits":
+        model = LimitSettings
+    elif keys[0] == "lint":
+        model = LintSettings
+    elif keys[0] == "functions" and len(keys) == 5:
+        model = CriterionSettings
+    elif keys[0] == "functions":
+        union = AnyFunction.__args__[0].__args__  # type: ignore[attr-defined]
+        return sorted({name for member in union for name in member.model_fields})
+    return sorted(model.model_fields)
+
+
+def _line_of(keys: list[Any], text: str) -> int:
+    """Return the line that sets `keys`, or the nearest table above it (1 where none is)."""
+    wanted = [str(key) for key in keys if isinstance(key, str)]
+    best_line, best_depth, table = 1, 0, list[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.strip()
+        if header := re.match(r"\[\[?([^\]]+)\]", bare):
+            table = [part.strip().strip("\"'") for part in header[1].split(".")]
+            path = table
+        elif setting := re.match(r"([\w.\"'-]+)\s*=", bare):
+            path = table + [part.strip("\"'") for part in setting[1].split(".")]
+        else:
+            continue
+        if len(path) > best_depth and wanted[: len(path)] == path:
+            best_line, best_depth = number, len(path)
+    return best_line

@@ -1,0 +1,135 @@
+"""The result record: what one submission got, and why. Its JSON Schema is published from here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lossgrade.assignment import Visibility
+
+SCHEMA = "lossgrade/result/v1"
+
+Outcome = Literal["passed", "failed", "not-graded"]
+Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Record(BaseModel):
+    """Part of the record: no other keys."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SubmissionRecord(Record):
+    id: str
+    path: str
+    students: list[str] = Field(default_factory=list)
+
+
+class AssignmentRecord(Record):
+    name: str
+    version: str
+    title: str = ""
+
+
+class DiagnosisRecord(Record):
+    """A named wrong idea that a function's results agree with."""
+
+    misconception: str
+    explanation: str
+    confidence: float
+    source: str
+
+
+class CriterionRecord(Record):
+    """One graded property of one function.
+
+    A criterion with `max_bonus` is advice: its points stand in `bonus`, never in `score`.
+    """
+
+    id: str
+    function: str
+    title: str
+    kind: str
+    outcome: Outcome
+    score: Number
+    max_score: Number
+    bonus: Number = 0
+    max_bonus: Number = 0
+    visibility: Visibility
+    message: str = ""
+    hint: str = ""
+    counterexample: dict[str, Any] | None = None
+    diagnosis: DiagnosisRecord | None = None
+
+    @property
+    def advice(self) -> bool:
+        """Whether the criterion can cost no points: it tells, and may give a bonus."""
+        return self.kind == "robust" and self.max_score == 0
+
+
+class FunctionRecord(Record):
+    score: Number
+    max_score: Number
+    bonus: Number = 0
+    max_bonus: Number = 0
+
+
+class LayerRecord(Record):
+    """One layer of isolation: on, or off and why."""
+
+    name: str
+    on: bool
+    note: str = ""
+
+
+class SandboxRecord(Record):
+    level: str
+    layers: list[LayerRecord] = Field(default_factory=list)
+
+
+class Result(Record):
+    """What one submission got.
+
+    `outcome` is "passed" for full marks, "failed" for less, and "not-graded" where a criterion
+    that carries points could not be judged, through no fault of the student's.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_: Literal["lossgrade/result/v1"] = Field(SCHEMA, alias="schema")
+    submission: SubmissionRecord
+    assignment: AssignmentRecord
+    score: Number
+    max_score: Number
+    bonus: Number = 0
+    max_bonus: Number = 0
+    outcome: Outcome
+    criteria: list[CriterionRecord]
+    functions: dict[str, FunctionRecord]
+    findings: list[dict[str, Any]] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list, description="what the submission did on loading")
+    printed: str = Field("", description="what the submission printed, capped")
+    sandbox: SandboxRecord
+    seed: str = Field(description="hexadecimal; the same seed draws the same inputs")
+    started_at: str = Field(description="ISO 8601, UTC")
+    duration_s: Number
+    versions: dict[str, str] = Field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the record as JSON text, one key a line."""
+        return self.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+def total(criteria: list[CriterionRecord]) -> FunctionRecord:
+    """Return the sums over `criteria`, in cents of a point so that they come out exact."""
+    return FunctionRecord(
+        score=_sum(c.score for c in criteria),
+        max_score=_sum(c.max_score for c in criteria),
+        bonus=_sum(c.bonus for c in criteria),
+        max_bonus=_sum(c.max_bonus for c in criteria),
+    )
+
+
+def _sum(points: Any) -> float:
+    return sum(round(each * 100) for each in points) / 100

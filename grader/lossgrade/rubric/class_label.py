@@ -1,0 +1,150 @@
+"""`to_classlabel(logits)`: the class of the largest entry of each row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossgrade import oracle
+from lossgrade.criterion import Failure, criterion
+from lossgrade.rubric import contract
+from lossgrade.rubric.cases import (
+    Case,
+    draw_labels,
+    draw_logits,
+    draw_probabilities,
+    ordinary_shape,
+    stack_of,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lossgrade.trial import Trial
+
+CONTRACT = (contract.keeps_library, contract.input_unchanged, contract.no_memory)
+
+
+def compare(trial: Trial, rows: NDArray[Any], what: str = "", hint: str = "") -> None:
+    """Expect the class index of the largest entry of each row; a column of them counts too."""
+    what = what or f"{trial.name} of {stack_of(*rows.shape)}"
+    found = trial.call(rows)
+    if found.shape == (len(rows), 1):
+        found = replace(found, values=found.values[:, 0])
+    expected = oracle.class_label(rows)
+    trial.expect(found, expected, what, hint=hint, tolerance=0)
+
+
+def ordinary(trial: Trial) -> Case:
+    """Draw the net inputs of one call."""
+    n, c = ordinary_shape(trial)
+    rows = trial.array(draw_logits(trial, n, c))
+    # Two classes at least win a row, so that a constant is told from an answer.
+    rows[0, 0] = rows[1, c - 1] = 9
+    return Case((rows,), oracle.class_label(rows), f"{trial.name} of {stack_of(n, c)}")
+
+
+@criterion(points=2, kind="values")
+def lecture_example(trial: Trial) -> None:
+    """The lecture's net inputs get the lecture's labels."""
+    for figure in trial.figures():
+        rows = figure.inputs.get("logits", figure.inputs.get("probabilities"))
+        compare(trial, trial.array(np.atleast_2d(rows)), f"{trial.name} of the lecture's example")
+
+
+@criterion(points=3, kind="values")
+def random_logits(trial: Trial) -> None:
+    """Fresh net inputs get the label of their largest entry, negative ones too."""
+    compare(trial, trial.array(draw_logits(trial, 6, 4)))
+    compare(trial, trial.array(draw_logits(trial, 3, 7) - 5))
+
+
+@criterion(points=2, kind="values")
+def random_probabilities(trial: Trial) -> None:
+    """Probabilities get the label of their largest entry, also where none reaches 0.5."""
+    compare(trial, trial.array(draw_probabilities(trial, 5, 6)))
+
+
+@criterion(points=1, kind="values")
+def one_hot_rows(trial: Trial) -> None:
+    """One-hot rows get their labels back."""
+    labels = draw_labels(trial, 6, 4)
+    compare(trial, trial.array(oracle.one_hot(labels, 4)))
+
+
+@criterion(points=1, kind="values")
+def one_example(trial: Trial) -> None:
+    """A batch of one example gets one label."""
+    compare(trial, trial.array(draw_logits(trial, 1, 5)))
+
+
+@criterion(points=1, kind="values")
+def square_batch(trial: Trial) -> None:
+    """As many examples as classes get a label for each example."""
+    compare(trial, trial.array(draw_logits(trial, 5, 5)))
+
+
+@criterion(points=1, kind="values")
+def two_classes(trial: Trial) -> None:
+    """Two classes are told apart."""
+    compare(trial, trial.array(draw_logits(trial, 5, 2)))
+
+
+@criterion(points=1, kind="values")
+def many_classes(trial: Trial) -> None:
+    """A hundred classes are told apart."""
+    compare(trial, trial.array(draw_logits(trial, 4, 100)))
+
+
+@criterion(points=2, kind="values")
+def ties_lowest_index(trial: Trial) -> None:
+    """Of equally large entries the lowest index wins."""
+    rows = trial.array([[1, 3, 3, 0], [2, 2, 2, 2], [0, -1, -1, 0], [1, 5, 0, 5]])
+    compare(
+        trial,
+        rows[trial.rng.permutation(4)],
+        f"{trial.name} of rows with ties",
+        "On a tie take the first of the largest entries, as argmax does.",
+    )
+
+
+@criterion(points=1, kind="contract")
+def result_shape(trial: Trial) -> None:
+    """There is one label for each example, in shape (N,)."""
+    for n, c in ((5, 3), (1, 4)):
+        rows = trial.array(draw_logits(trial, n, c))
+        trial.expect_shape(trial.call(rows), (n,), f"{trial.name} of {stack_of(n, c)}")
+
+
+@criterion(points=1, kind="contract")
+def integer_result(trial: Trial) -> None:
+    """Labels are integers."""
+    case = trial.ordinary()
+    found = trial.call(*case.arguments)
+    if not found.dtype.lstrip("u").startswith("int"):
+        raise Failure(
+            f"{case.what}: found dtype {found.dtype}, expected an integer dtype",
+            "Class labels are indices: return integers.",
+        )
+
+
+@criterion(points=1, kind="robust")
+def infinite_logits(trial: Trial) -> None:
+    """Entries of minus infinity never win, entries of infinity always."""
+    rows = trial.array(draw_logits(trial, 3, 4))
+    rows[0, 0], rows[1, 2], rows[2, 3] = -np.inf, np.inf, -np.inf
+    compare(trial, rows)
+
+
+@criterion(points=1, kind="robust")
+def empty_batch(trial: Trial) -> None:
+    """A batch of no examples gets no labels."""
+    compare(trial, trial.array(np.empty((0, 3))), f"{trial.name} of an empty batch")
+
+
+@criterion(points=1, kind="robust")
+def integer_logits(trial: Trial) -> None:
+    """Integer net inputs get their labels too."""
+    compare(trial, trial.rng.permuted(np.tile(np.arange(5), (4, 1)), axis=1))

@@ -1,0 +1,64 @@
+"""The contract every function keeps, whatever it computes. Imported into each rubric."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossgrade.criterion import Failure, criterion
+from lossgrade.trial import Trial
+
+
+@criterion(points=1, kind="contract")
+def keeps_library(trial: Trial) -> None:
+    """Torch in, torch out; NumPy in, NumPy out."""
+    case = trial.ordinary()
+    found = trial.call(*case.arguments)
+    if found.library != trial.library:
+        wanted = "a torch tensor" if trial.library == "torch" else "a NumPy array"
+        raise Failure(
+            f"{case.what}: returned a {found.container}, expected {wanted}",
+            f"Return {wanted}, as you were given one.",
+        )
+
+
+@criterion(points=1, kind="contract")
+def float_result(trial: Trial) -> None:
+    """The result is made of floating-point numbers."""
+    case = trial.ordinary()
+    found = trial.call(*case.arguments)
+    if not found.dtype.lstrip("b").startswith("float"):
+        raise Failure(
+            f"{case.what}: found dtype {found.dtype}, expected a float dtype",
+            "Convert the result, for example with `.float()` or `.astype(float)`.",
+        )
+
+
+@criterion(points=1, kind="contract")
+def input_unchanged(trial: Trial) -> None:
+    """The arguments are left as they were."""
+    case = trial.ordinary()
+    _, after = trial.call_and_see_inputs(*case.arguments)
+    arrays = [(i, a) for i, a in enumerate(case.arguments) if isinstance(a, np.ndarray)]
+    for place, before in arrays:
+        left = after[place] if place < len(after) else None
+        if left is None or not np.array_equal(left.values, before, equal_nan=True):
+            raise Failure(
+                f"{trial.name} changed its argument number {place + 1} in place",
+                "Work on a copy: no `x -= ...`, `x[...] = ...`, `x.exp_()` on an argument.",
+            )
+
+
+@criterion(points=1, kind="contract")
+def no_memory(trial: Trial) -> None:
+    """The same input gives the same result, whatever was computed in between."""
+    first, second = trial.ordinary(), trial.ordinary()
+    before = trial.call(*first.arguments)
+    trial.call(*second.arguments)
+    after = trial.call(*first.arguments)
+    trial.expect_shape(after, before.shape, f"{first.what}, called again")
+    trial.expect_values(
+        after.values,
+        before.values.astype(np.float64),
+        f"{first.what}, called again after another input",
+        hint="Is something kept between calls, or drawn at random?",
+    )

@@ -1,0 +1,150 @@
+"""`to_onehot(targets, num_classes)`: class indices (N,) to a float matrix (N, C)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossgrade import oracle
+from lossgrade.criterion import Failure, criterion
+from lossgrade.rubric import contract
+from lossgrade.rubric.cases import Case, draw_labels, ordinary_shape, stack_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lossgrade.student import Returned
+    from lossgrade.trial import Trial
+
+CONTRACT = (
+    contract.keeps_library,
+    contract.float_result,
+    contract.input_unchanged,
+    contract.no_memory,
+)
+
+
+def arguments(trial: Trial, targets: NDArray[Any], num_classes: int) -> tuple[Any, ...]:
+    """Return what the function is called with under the assignment's convention."""
+    return (targets, num_classes) if trial.spec.classes == "argument" else (targets,)
+
+
+def classes(trial: Trial, targets: NDArray[Any], num_classes: int) -> int:
+    """Return how many columns are due."""
+    return num_classes if trial.spec.classes == "argument" else int(targets.max()) + 1
+
+
+def encode(trial: Trial, targets: NDArray[Any], num_classes: int) -> tuple[Returned, int]:
+    """Call the function; return its matrix and how many columns are due."""
+    found = trial.call(*arguments(trial, targets, num_classes))
+    return found, classes(trial, targets, num_classes)
+
+
+def compare(trial: Trial, targets: NDArray[Any], num_classes: int) -> None:
+    """Expect the one-hot rows of `targets`."""
+    found, columns = encode(trial, targets, num_classes)
+    shown = f"labels {targets.tolist()}" if targets.size <= 8 else stack_of(targets.size, columns)
+    trial.expect(found, oracle.one_hot(targets, columns), f"{trial.name} of {shown}, C={columns}")
+
+
+def ordinary(trial: Trial) -> Case:
+    """Draw the labels of one call."""
+    n, c = ordinary_shape(trial)
+    targets = draw_labels(trial, n, c)
+    columns = classes(trial, targets, c)
+    what = f"{trial.name} of labels {targets.tolist()}, C={columns}"
+    return Case(arguments(trial, targets, c), oracle.one_hot(targets, columns), what)
+
+
+@criterion(points=2, kind="values")
+def lecture_example(trial: Trial) -> None:
+    """The lecture's labels become the lecture's matrix."""
+    for figure in trial.figures():
+        compare(trial, np.array(figure.inputs["targets"]), figure.inputs["num_classes"])
+
+
+@criterion(points=3, kind="values")
+def shuffled_labels(trial: Trial) -> None:
+    """Labels in any order are encoded, more or fewer of them than classes."""
+    for n, c in ((5, 3), (3, 7), (9, 4)):
+        compare(trial, draw_labels(trial, n, c), c)
+
+
+@criterion(points=2, kind="values")
+def missing_top_class(trial: Trial) -> None:
+    """There is a column for each class, also for one that no label names."""
+    compare(trial, trial.rng.permutation([0, 1, 1, 2]), 5)
+    compare(trial, trial.rng.permutation([1, 3, 3]), 6)
+
+
+@criterion(points=1, kind="values")
+def one_example(trial: Trial) -> None:
+    """A batch of one example gives a matrix of one row."""
+    compare(trial, trial.rng.integers(1, 4, 1), 4)
+
+
+@criterion(points=1, kind="values")
+def square_batch(trial: Trial) -> None:
+    """As many examples as classes are encoded by rows, not by columns."""
+    compare(trial, np.array([1, 2, 0, 1]), 4)
+    compare(trial, trial.rng.permutation([0, 1, 2, 2, 4]), 5)
+
+
+@criterion(points=1, kind="values")
+def two_classes(trial: Trial) -> None:
+    """Two classes are encoded in two columns."""
+    compare(trial, trial.rng.permutation([1, 0, 1, 1]), 2)
+
+
+@criterion(points=1, kind="values")
+def many_classes(trial: Trial) -> None:
+    """A hundred classes are encoded."""
+    compare(trial, draw_labels(trial, 12, 100), 100)
+
+
+@criterion(points=1)
+def one_1_per_row(trial: Trial) -> None:
+    """Each row holds exactly one 1, and 0 everywhere else."""
+    n, c = ordinary_shape(trial)
+    found, _ = encode(trial, draw_labels(trial, n, c), c)
+    if len(found.shape) != 2 or found.shape[0] != n:
+        raise Failure(f"{trial.name} of {n} labels: found shape {found.shape}, expected {n} rows")
+    for row, entries in enumerate(found.values.astype(np.float64)):
+        ones, zeros = int((entries == 1).sum()), int((entries == 0).sum())
+        if ones != 1 or ones + zeros != entries.size:
+            raise Failure(
+                f"{trial.name}, row {row}: found {ones} ones and {entries.size - ones - zeros} "
+                "entries that are neither 0 nor 1, expected exactly one 1 among zeros",
+                "Put a 1 at the label's column of each row.",
+            )
+
+
+@criterion(points=1)
+def argmax_gives_labels_back(trial: Trial) -> None:
+    """The place of the largest entry of each row is the label."""
+    n, c = ordinary_shape(trial)
+    targets = draw_labels(trial, n, c)
+    found, _ = encode(trial, targets, c)
+    if len(found.shape) != 2 or 0 in found.shape:
+        raise Failure(f"{trial.name} of {n} labels: found shape {found.shape}, expected {(n, c)}")
+    back = np.argmax(found.values, axis=1)
+    if not np.array_equal(back, targets):
+        raise Failure(
+            f"{trial.name} of labels {targets.tolist()}: the largest entries stand in columns "
+            f"{back.tolist()}, expected the labels themselves",
+            "Labels start at 0: label k belongs in column k.",
+        )
+
+
+@criterion(points=1, kind="robust")
+def empty_batch(trial: Trial) -> None:
+    """No labels give a matrix of no rows."""
+    if trial.spec.classes == "argument":
+        compare(trial, np.empty(0, dtype=np.int64), 3)
+
+
+@criterion(points=1, kind="robust")
+def small_integer_labels(trial: Trial) -> None:
+    """Labels of type int32 are encoded as those of int64 are."""
+    compare(trial, draw_labels(trial, 5, 3).astype(np.int32), 3)

@@ -1,0 +1,231 @@
+"""`softmax(logits)`: net inputs to probabilities, by rows, by columns or of one vector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossgrade import oracle
+from lossgrade.criterion import Failure, criterion
+from lossgrade.rubric import contract
+from lossgrade.rubric.cases import Case, draw_logits, ordinary_shape, stack_of
+from lossgrade.rubric.gradients import softmax_gradient
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lossgrade.student import Returned
+    from lossgrade.trial import Trial
+
+CONTRACT = (
+    contract.keeps_library,
+    contract.float_result,
+    contract.input_unchanged,
+    contract.no_memory,
+)
+
+
+def ask(trial: Trial, logits: NDArray[Any]) -> Returned:
+    """Call the function on (N, C) logits under its convention; return its (N, C) result."""
+    if trial.spec.examples == "single":
+        rows = [trial.call(row) for row in logits]
+        for row in rows:
+            trial.expect_shape(row, logits.shape[1:], f"{trial.name} of one vector")
+        return replace(rows[0], values=np.stack([row.values for row in rows]))
+    if trial.spec.axis == 0:
+        found = trial.call(np.ascontiguousarray(logits.T))
+        return replace(found, values=found.values.T)
+    return trial.call(logits)
+
+
+def compare(
+    trial: Trial, logits: NDArray[Any], what: str = "", hint: str = "", **options: Any
+) -> None:
+    """Expect the softmax of each row of `logits`."""
+    what = what or f"{trial.name} of {stack_of(*logits.shape)} ({logits.dtype})"
+    expected = oracle.softmax(logits.astype(np.float64))
+    trial.expect(ask(trial, logits), expected, what, hint=hint, **options)
+
+
+def ordinary(trial: Trial) -> Case:
+    """Draw the logits of one call."""
+    logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
+    what = f"{trial.name} of {stack_of(*logits.shape)}"
+    expected = oracle.softmax(logits.astype(np.float64))
+    if trial.spec.examples == "single":
+        return Case((logits[0],), expected[0], f"{trial.name} of one vector")
+    if trial.spec.axis == 0:
+        return Case((np.ascontiguousarray(logits.T),), expected.T, what)
+    return Case((logits,), expected, what)
+
+
+@criterion(points=2, kind="values")
+def lecture_figures(trial: Trial) -> None:
+    """The lecture's net inputs become the lecture's probabilities."""
+    for figure in trial.figures():
+        logits = trial.array(np.atleast_2d(figure.inputs["logits"]))
+        if np.abs(logits).max() > 80 and trial.library == "torch":
+            continue  # overflows float32 unless the row maximum is subtracted: large_logits
+        compare(trial, logits, f"{trial.name} of the lecture's net inputs")
+
+
+@criterion(points=3, kind="values")
+def random_float32(trial: Trial) -> None:
+    """Fresh float32 net inputs become the right probabilities."""
+    for n, c in ((5, 3), (3, 7)):
+        compare(trial, draw_logits(trial, n, c).astype(np.float32))
+
+
+@criterion(points=2, kind="values")
+def random_float64(trial: Trial) -> None:
+    """Fresh float64 net inputs become the right probabilities."""
+    for n, c in ((4, 6), (6, 2)):
+        compare(trial, draw_logits(trial, n, c))
+
+
+@criterion(points=1, kind="values")
+def one_example(trial: Trial) -> None:
+    """A batch of one example is normalised over its classes."""
+    compare(trial, trial.array(draw_logits(trial, 1, 4)))
+
+
+@criterion(points=2, kind="values")
+def square_batch(trial: Trial) -> None:
+    """As many examples as classes are normalised by example."""
+    compare(trial, trial.array(draw_logits(trial, 4, 4)), hint="Is the sum taken over the classes?")
+
+
+@criterion(points=1, kind="values")
+def two_classes(trial: Trial) -> None:
+    """Two classes give two probabilities for each example."""
+    compare(trial, trial.array(draw_logits(trial, 3, 2)))
+
+
+@criterion(points=1, kind="values")
+def many_classes(trial: Trial) -> None:
+    """A hundred classes give a hundred probabilities."""
+    compare(trial, trial.array(draw_logits(trial, 4, 100)))
+
+
+@criterion(points=1)
+def rows_sum_to_1(trial: Trial) -> None:
+    """The probabilities of each example sum to 1."""
+    n, c = ordinary_shape(trial)
+    found = ask(trial, trial.array(draw_logits(trial, n, c)))
+    trial.expect_shape(found, (n, c), f"{trial.name} of {stack_of(n, c)}")
+    for row, total in enumerate(found.values.astype(np.float64).sum(axis=1)):
+        if not abs(total - 1) <= trial.tolerance:
+            raise Failure(
+                f"{trial.name}, row {row}: its probabilities sum to {total:.6g}, "
+                f"expected 1 within {trial.tolerance:.0e}",
+                "Divide by the sum over the classes of the same example.",
+            )
+
+
+@criterion(points=1)
+def entries_in_0_1(trial: Trial) -> None:
+    """Every probability lies between 0 and 1."""
+    n, c = ordinary_shape(trial)
+    values = ask(trial, trial.array(draw_logits(trial, n, c))).values.astype(np.float64)
+    outside = ~((values >= 0) & (values <= 1 + trial.tolerance))
+    if outside.any():
+        raise Failure(
+            f"{trial.name} returned {values[outside][0]:.6g}, expected every entry in [0, 1]",
+            "A probability is exp(z) over a sum that contains it.",
+        )
+
+
+@criterion(points=1)
+def shift_invariance(trial: Trial) -> None:
+    """Adding a constant to all net inputs of an example changes nothing."""
+    logits = draw_logits(trial, *ordinary_shape(trial))
+    before = ask(trial, trial.array(logits))
+    shift = trial.rng.uniform(1, 4, (logits.shape[0], 1))
+    after = ask(trial, trial.array(logits + shift))
+    trial.expect_shape(after, before.shape, f"{trial.name} of shifted net inputs")
+    trial.expect_values(
+        after.values,
+        before.values.astype(np.float64),
+        f"{trial.name} after adding {shift[0, 0]:.3g} to all net inputs of an example",
+        hint="exp(z + k) / sum exp(z + k) is exp(z) / sum exp(z): the constant cancels.",
+    )
+
+
+@criterion(points=1)
+def class_permutation(trial: Trial) -> None:
+    """Reordering the classes reorders the probabilities in the same way."""
+    logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
+    order = trial.rng.permutation(logits.shape[1])
+    before, after = ask(trial, logits), ask(trial, np.ascontiguousarray(logits[:, order]))
+    trial.expect_shape(before, logits.shape, f"{trial.name} of {stack_of(*logits.shape)}")
+    trial.expect_shape(after, logits.shape, f"{trial.name} of {stack_of(*logits.shape)}")
+    trial.expect_values(
+        after.values,
+        before.values[:, order].astype(np.float64),
+        f"{trial.name} with the classes in the order {order.tolist()}",
+    )
+
+
+@criterion(points=2)
+def rows_independent(trial: Trial) -> None:
+    """The probabilities of an example do not depend on the other examples."""
+    logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
+    together = ask(trial, logits)
+    trial.expect_shape(together, logits.shape, f"{trial.name} of {stack_of(*logits.shape)}")
+    row = int(trial.rng.integers(len(logits)))
+    alone = ask(trial, logits[row : row + 1])
+    trial.expect_shape(alone, (1, logits.shape[1]), f"{trial.name} of one example")
+    trial.expect_values(
+        alone.values,
+        together.values[row : row + 1].astype(np.float64),
+        f"{trial.name} of example {row} alone, against the same example in its batch",
+        hint="Normalise each example over its own classes (dim=1), not over the batch.",
+    )
+
+
+@criterion(points=2)
+def gradient(trial: Trial) -> None:
+    """The gradient of softmax and cross entropy together is probabilities - one-hot."""
+    softmax_gradient(trial, ask)
+
+
+@criterion(points=1, kind="robust")
+def large_logits(trial: Trial) -> None:
+    """Net inputs as large as 10,000 give finite, right probabilities."""
+    for scale in (100.0, 1000.0, 10_000.0):
+        logits = trial.array(np.round(draw_logits(trial, 3, 4) * scale))
+        logits[0] = (scale, scale, -scale, 0)
+        compare(
+            trial,
+            logits,
+            f"{trial.name} of net inputs as large as {scale:g}",
+            "Subtract the largest net input of each row before exp: the result is the same.",
+        )
+
+
+@criterion(points=1, kind="robust")
+def infinite_logits(trial: Trial) -> None:
+    """A net input of minus infinity gives the probability 0."""
+    logits = trial.array(draw_logits(trial, 3, 4))
+    logits[1, 2] = logits[2, 0] = -np.inf
+    compare(trial, logits, f"{trial.name} of net inputs with -inf among them")
+
+
+@criterion(points=1, kind="robust", when=lambda spec: spec.examples == "batch")
+def empty_batch(trial: Trial) -> None:
+    """A batch of no examples gives no probabilities."""
+    compare(trial, trial.array(np.empty((0, 3))), f"{trial.name} of an empty batch")
+
+
+@criterion(points=1, kind="robust")
+def integer_logits(trial: Trial) -> None:
+    """Integer net inputs give the same probabilities as the floats they equal."""
+    compare(trial, trial.rng.integers(-3, 4, (3, 4)), hint="Convert to float before exp.")
+
+
+@criterion(points=1, kind="robust")
+def one_class(trial: Trial) -> None:
+    """A single class has probability 1."""
+    compare(trial, trial.array(draw_logits(trial, 3, 1)))

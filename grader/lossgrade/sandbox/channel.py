@@ -1,0 +1,170 @@
+"""Read and write a worker's pipes with deadlines, its printed output drained and capped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import select
+import threading
+import time
+from typing import IO
+
+CHUNK = 1 << 16
+# What is printed beyond this is an endless loop, not a student's debugging.
+FLOOD_BYTES = 64 << 20
+
+
+class TimedOut(Exception):
+    """The deadline passed; the text, if any, says what else went wrong."""
+
+
+class Closed(Exception):
+    """The other side closed its pipe, as it does when it dies."""
+
+
+class _Output:
+    """What was printed: the first `cap` bytes, and how many there were."""
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.printed = bytearray()
+        self.count = 0
+
+    def take(self, piece: bytes) -> None:
+        self.count += len(piece)
+        self.printed += piece[: max(0, self.cap - len(self.printed))]
+        if self.count > FLOOD_BYTES:
+            raise TimedOut(f"printed more than {FLOOD_BYTES >> 20} MiB")
+
+
+class PipeChannel(_Output):
+    """Three POSIX pipes: requests out, replies in, printed output in."""
+
+    def __init__(self, requests: int, replies: int, output: int, cap: int) -> None:
+        super().__init__(cap)
+        self.requests, self.replies, self.output = requests, replies, output
+        self._output_open = True
+        os.set_blocking(requests, False)
+
+    def send(self, data: bytes, deadline: float) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self.requests, view) :]
+            except BlockingIOError:
+                self._wait(self.requests, select.POLLOUT, deadline)
+            except BrokenPipeError:
+                raise Closed from None
+
+    def read(self, count: int, deadline: float) -> bytes:
+        pieces = []
+        while count:
+            self._wait(self.replies, select.POLLIN, deadline)
+            piece = os.read(self.replies, min(count, 1 << 20))
+            if not piece:
+                raise Closed
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
+
+    def _wait(self, descriptor: int, event: int, deadline: float) -> None:
+        """Wait until `descriptor` is ready, draining the printed output meanwhile."""
+        while True:
+            poll = select.poll()
+            poll.register(descriptor, event)
+            if self._output_open:
+                poll.register(self.output, select.POLLIN)
+            left = deadline - time.monotonic()
+            ready = dict(poll.poll(max(0, left * 1000)))
+            if self.output in ready:
+                self._drain()
+            if descriptor in ready:
+                return
+            if left <= 0:
+                raise TimedOut
+
+    def _drain(self) -> None:
+        piece = os.read(self.output, CHUNK)
+        self._output_open = bool(piece)
+        self.take(piece)
+
+    def close(self) -> None:
+        """Take what is still in the output pipe, then close all three."""
+        os.set_blocking(self.output, False)
+        with contextlib.suppress(BlockingIOError, TimedOut):
+            while self._output_open:
+                self._drain()
+        for descriptor in (self.requests, self.replies, self.output):
+            os.close(descriptor)
+
+
+class ThreadChannel(_Output):
+    """The same over pipes that cannot be polled, as on Windows: a thread reads each."""
+
+    def __init__(self, requests: IO[bytes], replies: IO[bytes], output: IO[bytes], cap: int) -> None:
+        super().__init__(cap)
+        self.requests, self.replies, self.output = requests, replies, output
+        self._pieces: queue.Queue[bytes] = queue.Queue(maxsize=64)
+        self._held = b""
+        self._flooded = False
+        self._outgoing: queue.Queue[bytes | None] = queue.Queue()
+        self._threads = [
+            threading.Thread(target=work, daemon=True)
+            for work in (self._read_replies, self._read_output, self._write_requests)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read_replies(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while piece := os.read(self.replies.fileno(), CHUNK):
+                self._pieces.put(piece)
+        self._pieces.put(b"")
+
+    def _read_output(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while piece := os.read(self.output.fileno(), CHUNK):
+                try:
+                    self.take(piece)
+                except TimedOut:
+                    self._flooded = True
+
+    def _write_requests(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while (data := self._outgoing.get()) is not None:
+                self.requests.write(data)
+                self.requests.flush()
+
+    def send(self, data: bytes, deadline: float) -> None:  # noqa: ARG002 - the reply has the deadline
+        self._outgoing.put(data)
+
+    def read(self, count: int, deadline: float) -> bytes:
+        while len(self._held) < count:
+            left = deadline - time.monotonic()
+            if self._flooded:
+                raise TimedOut(f"printed more than {FLOOD_BYTES >> 20} MiB")
+            try:
+                # Woken now and then, so that a flood of output is noticed.
+                piece = self._pieces.get(timeout=max(0, min(left, 0.2)))
+            except queue.Empty:
+                if left <= 0:
+                    raise TimedOut from None
+                continue
+            if not piece:
+                raise Closed
+            self._held += piece
+        data, self._held = self._held[:count], self._held[count:]
+        return data
+
+    def close(self) -> None:
+        """Let the threads end with the process that they read from, then close the pipes."""
+        self._outgoing.put(None)
+        while self._threads[0].is_alive():
+            with contextlib.suppress(queue.Empty):
+                self._pieces.get(timeout=0.01)
+        for thread in self._threads:
+            thread.join(1)
+        for pipe in (self.requests, self.replies, self.output):
+            with contextlib.suppress(OSError):
+                pipe.close()

@@ -1,0 +1,187 @@
+"""Run a student's file in this process: a `.py` file or the code cells of a notebook.
+
+Runs in the worker. Each top-level statement runs on its own, so that one that fails (a missing
+data file, a plot without a screen, a notebook cell left broken) does not hide the functions that
+the others define. What was passed over is told in `notes`.
+"""
+
+from __future__ import annotations
+
+import __future__
+
+import ast
+import json
+import sys
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MODULE_NAME = "submission"
+NOTE_CAP = 40
+TEXT_CAP = 600
+
+# Cell magics whose body is still Python; under any other (%%bash, %%html, %%writefile ...) it is not.
+PYTHON_CELL_MAGICS = {"%%time", "%%timeit", "%%capture", "%%prun"}
+
+
+class LoadError(Exception):
+    """Nothing of the file can run; the text says why."""
+
+
+@dataclass
+class Loaded:
+    """The module a student's file became, with what was passed over on the way."""
+
+    module: types.ModuleType
+    notes: list[str] = field(default_factory=list)
+    lines: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, text: str) -> None:
+        if len(self.notes) < NOTE_CAP:
+            self.notes.append(text)
+
+
+def load(path: Path, display: str) -> Loaded:
+    """Run the file at `path` as a module and return it.
+
+    Args:
+        path: a `.py` or `.ipynb` file.
+        display: the name that messages and tracebacks use for it.
+    Raises:
+        LoadError: the file cannot be read or parsed at all.
+    """
+    module = types.ModuleType(MODULE_NAME)
+    module.__file__ = str(path)
+    sys.modules[MODULE_NAME] = module
+    loaded = Loaded(module)
+    content = path.read_bytes()
+    if path.suffix == ".ipynb":
+        for name, code in _cells(content, display):
+            _run_cell(loaded, code, name)
+    else:
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise LoadError(f"{display}: the file is UTF-16 text; save it as UTF-8")
+        if b"\0" in content:
+            line = content[: content.index(b"\0")].count(b"\n") + 1
+            raise LoadError(f"{display}, line {line}: the file holds NUL bytes; save it as UTF-8")
+        _run(loaded, _parse(content, display), display)
+        loaded.lines[display] = _text(content).splitlines()
+    return loaded
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8-sig", errors="replace")
+
+
+def _parse(code: bytes | str, name: str) -> ast.Module:
+    try:
+        return ast.parse(code, filename=name)
+    except SyntaxError as error:
+        where = f"{name}, line {error.lineno}" if error.lineno else name
+        shown = f": `{error.text.strip()[:120]}`" if error.text and error.text.strip() else ""
+        if "codec can't decode" in str(error.msg) or "(unicode error)" in str(error.msg):
+            raise LoadError(f"{where}: not UTF-8 text ({error.msg}); save it as UTF-8") from None
+        raise LoadError(f"{where}: {type(error).__name__}: {error.msg}{shown}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise LoadError(
+            f"{name}: Python cannot parse the file ({type(error).__name__}: {str(error)[:120]}); "
+            "is an expression nested too deeply?"
+        ) from None
+
+
+def _run(loaded: Loaded, tree: ast.Module, name: str) -> None:
+    flags = 0
+    for statement in tree.body:
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            for alias in statement.names:
+                flags |= getattr(getattr(__future__, alias.name, None), "compiler_flag", 0)
+        piece = ast.Module(body=[statement], type_ignores=[])
+        try:
+            exec(  # noqa: S102 - running the student's code is what a worker is for
+                compile(piece, name, "exec", flags=flags, dont_inherit=True),
+                loaded.module.__dict__,
+            )
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the rest still runs
+            loaded.note(f"{name}, line {statement.lineno}: {describe(error)}; the rest was run")
+
+
+def describe(error: BaseException) -> str:
+    """Return `error` in one capped line, whatever its `__str__` does."""
+    name = type(error).__name__
+    if isinstance(error, SystemExit):
+        return "the program ended itself (sys.exit)"
+    if isinstance(error, EOFError):
+        return "EOFError: input() has nobody to ask here"
+    try:
+        text = " ".join(str(error).split())[:TEXT_CAP]
+    except BaseException:  # noqa: BLE001 - a student's __str__ may raise anything
+        text = "(its text cannot be shown)"
+    return f"{name}: {text}" if text else name
+
+
+def _cells(content: bytes, display: str) -> list[tuple[str, str]]:
+    try:
+        notebook = json.loads(content.decode("utf-8-sig"))
+        raw = notebook["cells"] if "cells" in notebook else notebook["worksheets"][0]["cells"]
+        cells = []
+        for number, cell in enumerate(raw, 1):
+            if cell.get("cell_type") == "code":
+                source = cell.get("source", cell.get("input", ""))
+                text = source if isinstance(source, str) else "".join(source)
+                cells.append((f"{display}, cell {number}", text))
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        raise LoadError(f"{display}: not a Jupyter notebook (its JSON cannot be read)") from None
+    if not any(text.strip() for _, text in cells):
+        raise LoadError(f"{display}: the notebook has no code cell with code in it")
+    return cells
+
+
+def _run_cell(loaded: Loaded, code: str, name: str) -> None:
+    first, _, rest = code.lstrip().partition("\n")
+    if first.startswith("%%"):
+        if first.split()[0] not in PYTHON_CELL_MAGICS:
+            loaded.note(f"{name}: skipped, `{first.strip()[:60]}` is not Python")
+            return
+        code = "\n" + rest
+    code = _without_magics(loaded, code, name)
+    loaded.lines[name] = code.splitlines()
+    try:
+        tree = _parse(code, name)
+    except LoadError as error:
+        loaded.note(f"{error}; the cell was skipped")
+    else:
+        _run(loaded, tree, name)
+
+
+def _without_magics(loaded: Loaded, code: str, name: str) -> str:
+    """Blank out the lines that only IPython understands.
+
+    A line counts as one only where Python itself stumbles over it: a `%` that starts a line
+    inside brackets or a string is left alone.
+    """
+    lines = code.splitlines()
+    for _ in lines:
+        try:
+            ast.parse("\n".join(lines))
+        except SyntaxError as error:
+            number = (error.lineno or 0) - 1
+            if not 0 <= number < len(lines) or not _is_magic(lines[number]):
+                break
+            loaded.note(f"{name}: skipped `{lines[number].strip()[:60]}`")
+            indent = lines[number][: len(lines[number]) - len(lines[number].lstrip())]
+            lines[number] = indent + "pass"
+        except (ValueError, RecursionError, MemoryError):
+            break
+        else:
+            break
+    return "\n".join(lines)
+
+
+def _is_magic(line: str) -> bool:
+    text = line.strip()
+    _, assigned, value = text.partition("=")
+    return (
+        text.startswith(("%", "!", "?"))
+        or text.endswith("?")
+        or bool(assigned and value.strip().startswith(("%", "!")))
+    )

@@ -1,0 +1,336 @@
+"""Serve calls of a student's functions: the untrusted process.
+
+Values go out as dtype, shape and bytes. Everything else this process says of itself (what was
+printed, which exception was raised and where) can be forged by the code it runs, so the trusted
+side shows it as text and never scores it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lossgrade.sandbox import protocol
+from lossgrade.sandbox.loading import Loaded, LoadError, describe, load
+from lossgrade.sandbox.protocol import Block, ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+TREE_CAP = 1024
+NAME_CAP = 200
+FOREIGN = {"torch", "numpy", "scipy", "sklearn", "tensorflow", "jax"}
+
+
+class Unsupported(Exception):
+    """A returned value that is no array; the text says what it is."""
+
+
+def serve(requests: int, replies: int) -> None:
+    """Answer the frames that come on descriptor `requests` until it closes."""
+    # Bound before any student code runs: a student who patches `os.write` breaks nothing.
+    read, write = os.read, os.write
+    calls = Calls()
+
+    def exactly(count: int) -> bytes:
+        pieces = []
+        while count:
+            piece = read(requests, min(count, 1 << 20))
+            if not piece:
+                os._exit(0)
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
+
+    while True:
+        header_bytes, payload_bytes = protocol.lengths(exactly(protocol.PREFIX.size))
+        request, blocks = protocol.unpack(exactly(header_bytes), exactly(payload_bytes))
+        answer = calls.load if request["op"] == "load" else calls.call
+        out: list[Block] = []
+        try:
+            reply = answer(request, blocks, out)
+            frame = protocol.pack({**reply, "nonce": request["nonce"]}, out)
+        except ProtocolError as error:
+            frame = protocol.pack({"nonce": request["nonce"], "problem": f"returned {error}"})
+        view = memoryview(frame)
+        while view:
+            view = view[write(replies, view) :]
+
+
+class Calls:
+    """The loaded submission, and calls of its functions."""
+
+    def __init__(self) -> None:
+        self.loaded: Loaded | None = None
+        self.functions: dict[str, Callable[..., Any]] = {}
+
+    def load(self, request: dict[str, Any], _: Sequence[Block], __: list[Block]) -> dict[str, Any]:
+        if request["folder"]:
+            # Last, so that a torch.py beside the student's file hijacks nothing.
+            sys.path.append(request["folder"])
+        try:
+            self.loaded = load(Path(request["path"]), request["display"])
+        except LoadError as error:
+            return {"failed": str(error)}
+        namespace = self.loaded.module.__dict__
+        found = {key: self._find(key, names, namespace) for key, names in request["names"].items()}
+        defined = [name for name in namespace if not name.startswith("_")]
+        return {"found": found, "defined": defined[:NAME_CAP], "notes": self.loaded.notes}
+
+    def _find(self, key: str, names: Sequence[str], namespace: dict[str, Any]) -> dict[str, Any]:
+        present = [name for name in names if name in namespace]
+        # The student's own first: `from torch.nn.functional import one_hot` beside `to_onehot`.
+        present.sort(key=lambda name: _package(namespace[name]) in FOREIGN)
+        for name in present:
+            value = namespace[name]
+            answer: dict[str, Any] = {"name": name}
+            if _package(value) in FOREIGN and not inspect.isclass(value):
+                answer["package"] = _package(value)
+            if inspect.isclass(value):
+                if hasattr(value, "apply") and _package(value.__base__) == "torch":
+                    self.functions[key] = value.apply
+                    return answer
+                try:
+                    value = value()
+                except BaseException as error:  # noqa: BLE001 - told to the student, in words
+                    return {"name": name, "problem": f"creating the class failed: {describe(error)}"}
+            if not callable(value):
+                value = getattr(value, "forward", value)
+            if not callable(value):
+                return {"name": name, "problem": f"is {_a(type(value).__name__)}, not a function"}
+            self.functions[key] = value
+            return answer
+        return {}
+
+    def call(
+        self, request: dict[str, Any], blocks: Sequence[Block], out: list[Block]
+    ) -> dict[str, Any]:
+        arguments = [_argument(described, blocks) for described in request["arguments"]]
+        keywords = {name: _argument(a, blocks) for name, a in request.get("keywords", {}).items()}
+        key = request["function"]
+        if key not in self.functions and self.loaded is not None:
+            # An instructor's test may call any function by its own name.
+            found = self._find(key, [key], self.loaded.module.__dict__)
+            if "problem" in found or not found:
+                return {"missing": found.get("problem", "is not defined")}
+        function = self.functions[key]
+        try:
+            positional, named = _bind(function, arguments, keywords)
+            result = function(*positional, **named)
+            reply = {"value": _value(result, out)}
+            if request.get("wrt"):
+                inputs = [arguments[i] for i in request["wrt"]]
+                cotangent = request.get("cotangent")
+                block = None if cotangent is None else blocks[cotangent]
+                reply["gradients"] = _gradients(result, inputs, block, out)
+        except Unsupported as error:
+            return {"problem": str(error)}
+        except ProtocolError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - any exception of the student's is an answer
+            return {"raised": self._told(error)}
+        if request.get("echo"):
+            # The inputs as the function left them: the trusted side compares them itself.
+            reply["echo"] = [_value(argument, out) for argument in arguments]
+        return reply
+
+    def _told(self, error: BaseException) -> dict[str, Any]:
+        """Describe `error` with the student's own line: the innermost frame of theirs."""
+        told = {"text": describe(error), "type": type(error).__name__}
+        lines = self.loaded.lines if self.loaded else {}
+        step = error.__traceback__
+        depth = 0
+        while step is not None and depth < 5000:
+            name = step.tb_frame.f_code.co_filename
+            if name in lines and 1 <= step.tb_lineno <= len(lines[name]):
+                told["where"] = f"{name}, line {step.tb_lineno}"
+                told["line"] = lines[name][step.tb_lineno - 1].strip()[:160]
+            step = step.tb_next
+            depth += 1
+        return told
+
+
+def _package(value: object) -> str:
+    return str(getattr(value, "__module__", None) or "").partition(".")[0]
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[:1] in "aeiouAEIOU" else f"a {noun}"
+
+
+def _bind(
+    function: Callable[..., Any], arguments: list[Any], keywords: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Give keyword-only parameters what no positional one takes, in order."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return arguments, keywords
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return arguments, keywords
+    places = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+    required = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    extra = arguments[places:]
+    if not extra or len(extra) > len(required):
+        return arguments, keywords
+    return arguments[:places], {**dict(zip(required, extra, strict=False)), **keywords}
+
+
+# --- arrays in -----------------------------------------------------------------------------------
+
+
+def _argument(described: dict[str, Any], blocks: Sequence[Block]) -> Any:
+    if "json" in described:
+        return described["json"]
+    block = blocks[described["block"]]
+    if described["library"] == "torch":
+        tensor = _tensor(block)
+        return tensor.requires_grad_() if described.get("grad") else tensor
+    import numpy as np
+
+    return np.frombuffer(bytearray(block.data), dtype=block.dtype).reshape(block.shape)
+
+
+def _tensor(block: Block) -> Any:
+    import torch
+
+    dtype = getattr(torch, block.dtype)
+    if not block.data:
+        return torch.empty(block.shape, dtype=dtype)
+    return torch.frombuffer(bytearray(block.data), dtype=dtype).reshape(block.shape)
+
+
+# --- values out ----------------------------------------------------------------------------------
+
+
+def _value(value: Any, out: list[Block], depth: int = 0) -> dict[str, Any]:
+    """Describe `value`, its bytes appended to `out`.
+
+    Raises:
+        Unsupported: it is nothing that can cross.
+    """
+    if value is None:
+        return {"container": "None"}
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return _from_tensor(torch, value, out)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
+        return _from_numpy(numpy, value, out)
+    if isinstance(value, bool | int | float):
+        return _numbers([value], (), type(value).__name__, out)
+    if isinstance(value, list | tuple):
+        container = "list" if isinstance(value, list) else "tuple"
+        flat: list[bool | int | float] = []
+        shape = _regular(value, flat)
+        if shape is not None:
+            return _numbers(flat, shape, container, out)
+        if _ragged(value):
+            raise Unsupported(f"returned a ragged {container}: its rows differ in length")
+        if depth >= 4 or len(value) > TREE_CAP:
+            raise Unsupported(f"returned a {container} that is nested too deeply or too long")
+        return {"container": container, "items": [_value(v, out, depth + 1) for v in value]}
+    raise Unsupported(f"returned {_a(type(value).__name__)}, which is no array")
+
+
+def _from_tensor(torch: Any, value: Any, out: list[Block]) -> dict[str, Any]:
+    with torch._C.DisableTorchFunctionSubclass():
+        tensor = torch.Tensor.detach(value)
+        if tensor.layout != torch.strided:
+            raise Unsupported("returned a sparse tensor; return a dense one (.to_dense())")
+        if tensor.device.type == "meta":
+            raise Unsupported("returned a tensor on the meta device, which holds no values")
+        if tensor.is_complex():
+            raise Unsupported(f"returned complex numbers ({tensor.dtype})")
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        if dtype not in protocol.ITEM_BYTES:
+            tensor = tensor.to(torch.float32)
+        plain = tensor.cpu().contiguous().as_subclass(torch.Tensor).numpy()
+    out.append(Block(str(plain.dtype), plain.shape, plain.tobytes()))
+    return {
+        "block": len(out) - 1,
+        "library": "torch",
+        "container": type(value).__name__,
+        "dtype": dtype,
+        "graph": value.requires_grad is True,
+    }
+
+
+def _from_numpy(np: Any, value: Any, out: list[Block]) -> dict[str, Any]:
+    plain = np.array(value, order="C", subok=False)
+    if plain.dtype.kind == "O":
+        raise Unsupported("returned an object array (dtype=object); are its rows of equal length?")
+    if plain.dtype.kind == "c":
+        raise Unsupported(f"returned complex numbers ({plain.dtype})")
+    if plain.dtype.kind not in "biuf":
+        raise Unsupported(f"returned an array of dtype {plain.dtype}, which is not numeric")
+    dtype = plain.dtype.name
+    plain = plain.astype(dtype if dtype in protocol.ITEM_BYTES else "float64")
+    out.append(Block(plain.dtype.name, plain.shape, plain.tobytes()))
+    return {
+        "block": len(out) - 1,
+        "library": "numpy",
+        "container": type(value).__name__,
+        "dtype": dtype,
+    }
+
+
+def _numbers(
+    flat: Sequence[bool | int | float], shape: tuple[int, ...], container: str, out: list[Block]
+) -> dict[str, Any]:
+    if all(isinstance(v, int) and -(2**63) <= v < 2**63 for v in flat):
+        block = Block("int64", shape, array("q", flat).tobytes())
+    else:
+        try:
+            block = Block("float64", shape, array("d", flat).tobytes())
+        except OverflowError:
+            raise Unsupported("returned an integer too large for a float") from None
+    out.append(block)
+    return {"block": len(out) - 1, "library": "python", "container": container, "dtype": block.dtype}
+
+
+def _regular(value: Any, flat: list[bool | int | float]) -> tuple[int, ...] | None:
+    """Return the shape of nested lists of numbers, `flat` filled; None if they are not regular."""
+    if isinstance(value, bool | int | float):
+        flat.append(value)
+        return ()
+    if not isinstance(value, list | tuple) or len(flat) > 1 << 22:
+        return None
+    shapes = {_regular(item, flat) for item in value}
+    if not shapes:
+        return (0,)
+    inner = shapes.pop()
+    return None if shapes or inner is None else (len(value), *inner)
+
+
+def _ragged(value: Sequence[Any]) -> bool:
+    rows = [len(row) for row in value if isinstance(row, list | tuple)]
+    return len(rows) == len(value) > 0 and len(set(rows)) > 1
+
+
+def _gradients(
+    result: Any, inputs: list[Any], cotangent: Block | None, out: list[Block]
+) -> dict[str, Any]:
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(result, torch.Tensor):
+        return {"problem": f"the result is {_a(type(result).__name__)}, not a tensor"}
+    if not result.requires_grad:
+        return {"problem": "the result is cut off from its input"}
+    if cotangent is None:
+        weights = torch.ones_like(result)
+    else:
+        weights = _tensor(cotangent).to(result.dtype)
+        if weights.numel() != result.numel():
+            return {"problem": f"the result has shape {tuple(result.shape)}"}
+        weights = weights.reshape(result.shape)
+    gradients = torch.autograd.grad(result, inputs, weights, allow_unused=True)
+    return {
+        "values": [
+            _value(torch.zeros_like(i) if g is None else g, out)
+            for i, g in zip(inputs, gradients, strict=True)
+        ]
+    }

@@ -1,0 +1,389 @@
+"""Calls of a student's functions, each with a deadline, in a worker that is replaced when lost."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossgrade.sandbox.host import WorkerLost
+from lossgrade.sandbox.layers.limits import Limits
+from lossgrade.sandbox.protocol import Block
+from lossgrade.submission import Unloadable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lossgrade.assignment import LimitSettings
+    from lossgrade.sandbox.host import Worker, Zygote
+    from lossgrade.submission import Submission
+
+# After one call of a function ran out of time, its next calls get this long; after the second
+# time-out it is not called again. An endless loop then costs 6 s, and four of them leave time
+# within the default 30 s for grading the rest.
+IMPATIENT_SECONDS = 1.0
+PATIENCE = 2
+
+
+class StudentError(Exception):
+    """What went wrong in the student's code, in one line for the student."""
+
+
+class CallError(StudentError):
+    """A call that gave no value.
+
+    Attributes:
+        kind: "raised", "lost" (crash or time-out), "unsupported" or "missing".
+    """
+
+    def __init__(self, kind: str, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Returned:
+    """A value as it came back: its bytes are believed, the rest is what the worker says.
+
+    Attributes:
+        values: the array, in the dtype it crossed in.
+        dtype: the name of the student's own dtype ("bfloat16" crosses as float32).
+        container: the name of its type: "Tensor", "ndarray", "list", "float", ...
+        library: "torch", "numpy" or "python".
+        items: the values of a list or tuple that is no regular array.
+        graph: whether a tensor says that it requires grad; advice only.
+    """
+
+    values: NDArray[Any]
+    dtype: str
+    container: str
+    library: str
+    items: tuple[Returned, ...] = ()
+    graph: bool = False
+
+    @property
+    def is_array(self) -> bool:
+        return not self.items and self.container != "None"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.values.shape)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call gave: the value, its gradients and the inputs as the call left them."""
+
+    value: Returned
+    gradients: tuple[Returned, ...] = ()
+    gradient_problem: str = ""
+    inputs_after: tuple[Returned, ...] = ()
+
+
+@dataclass
+class Loading:
+    """How the submission loaded: advice, but for what it found."""
+
+    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+    defined: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failure: str = ""
+
+
+class Student:
+    """A submission that can be called: `student.call("softmax", [logits], "torch")`."""
+
+    def __init__(
+        self,
+        submission: Submission,
+        names: Mapping[str, Sequence[str]],
+        zygote: Zygote,
+        limits: LimitSettings,
+    ) -> None:
+        """Prepare; the submission is loaded at the first call.
+
+        Args:
+            submission: what was handed in.
+            names: function key to the names that are accepted for it.
+            zygote: where workers come from.
+            limits: of time, memory and output.
+        """
+        self.submission = submission
+        self.names = {key: list(accepted) for key, accepted in names.items()}
+        self.zygote = zygote
+        self.limits = limits
+        self.spent = 0.0
+        self.printed = ""
+        self.sandbox: dict[str, Any] = {}
+        self._loading: Loading | None = None
+        self._worker: Worker | None = None
+        self._scratch: Path | None = None
+        self._timeouts: dict[str, int] = {}
+
+    @property
+    def loading(self) -> Loading:
+        """The submission's first loading; loads it if need be.
+
+        Raises:
+            SandboxUnavailable: no worker can be started on this machine.
+        """
+        if self._loading is None:
+            self._ensure_worker()
+        assert self._loading is not None
+        return self._loading
+
+    def _ensure_worker(self) -> Worker | None:
+        """Return a worker with the submission loaded; None when it cannot be loaded."""
+        if self._worker is not None:
+            return self._worker
+        if self._loading is not None and self._loading.failure:
+            return None
+        self._scratch = Path(tempfile.mkdtemp(dir=self.zygote.scratch))
+        try:
+            entry = self.submission.copy_to(self._scratch)
+        except (Unloadable, OSError) as error:
+            why = str(error) if isinstance(error, Unloadable) else f"it cannot be copied ({error})"
+            self._loading = Loading(failure=why)
+            self._drop_scratch()
+            return None
+        limits = Limits(
+            memory_bytes=self.limits.memory_mib << 20,
+            cpu_seconds=int(self.limits.submission_seconds) + 5,
+            file_bytes=self.limits.file_mib << 20,
+        )
+        self._worker = self.zygote.worker(self._scratch, limits, self.limits.output_kib << 10)
+        self.sandbox = self._worker.sandbox
+        request = {
+            "op": "load",
+            "path": str(entry),
+            "display": entry.name,
+            "folder": str(self._scratch) if self.submission.is_folder else "",
+            "names": self.names,
+        }
+        try:
+            header = self._ask(request, [], self.limits.load_seconds)[0]
+        except WorkerLost as error:
+            loading = Loading(failure=f"while the file was running, it {error}")
+        else:
+            loading = Loading(
+                header.get("found", {}),
+                header.get("defined", []),
+                header.get("notes", []),
+                header.get("failed", ""),
+            )
+        if self._loading is None or loading.failure:
+            self._loading = loading
+        if loading.failure:
+            self.close()
+            return None
+        return self._worker
+
+    def _ask(
+        self, request: Mapping[str, Any], blocks: Sequence[Block], seconds: float
+    ) -> tuple[dict[str, Any], list[Block]]:
+        """Ask the worker within `seconds` and what is left of the whole submission's time."""
+        assert self._worker is not None
+        start = time.monotonic()
+        left = self.limits.submission_seconds - self.spent
+        try:
+            if left <= 0:
+                raise WorkerLost("")
+            reply = self._worker.ask(request, blocks, min(seconds, left))
+        except WorkerLost as error:
+            self.spent += time.monotonic() - start
+            self.close()
+            if self.spent >= self.limits.submission_seconds - 1e-3:
+                raise WorkerLost(
+                    f"used up the {self.limits.submission_seconds:g} s for the whole submission"
+                ) from None
+            raise error from None
+        self.spent += time.monotonic() - start
+        return reply.header, reply.blocks
+
+    def name(self, key: str) -> str:
+        """Return the student's own name of the function `key`."""
+        found = self.loading.found.get(key, {}) if self._loading else {}
+        return str(found.get("name") or self.names.get(key, [key])[0])
+
+    def missing(self, key: str) -> CallError | None:
+        """Say why the function `key` cannot be called, if it cannot."""
+        loading = self.loading
+        if loading.failure:
+            return CallError("missing", f"the submission cannot be loaded: {loading.failure}")
+        found = loading.found.get(key, {})
+        if "problem" in found:
+            return CallError("missing", f"`{found['name']}` {found['problem']}")
+        if found or key not in self.names:
+            return None
+        wanted = self.names[key]
+        near = _nearest(wanted, loading.defined)
+        others = f" (or {', '.join(wanted[1:])})" if wanted[1:] else ""
+        if near:
+            hint = f"You define `{near}`: rename it to `{wanted[0]}`."
+        elif loading.notes:
+            hint = f"While the file ran: {loading.notes[0]}"
+        else:
+            hint = f"Define `{wanted[0]}` at the top level of {self.submission.path.name}."
+        return CallError("missing", f"no function named `{wanted[0]}`{others} was found", hint)
+
+    def call(
+        self,
+        key: str,
+        arguments: Sequence[Any],
+        library: str,
+        *,
+        keywords: Mapping[str, Any] | None = None,
+        wrt: Sequence[int] = (),
+        cotangent: NDArray[Any] | None = None,
+        echo: bool = False,
+    ) -> Answer:
+        """Call a function of the student's in the worker.
+
+        Args:
+            key: the function's key, or any name that the submission defines.
+            arguments: arrays, or plain numbers, strings, None, lists of them.
+            library: what arrays are there: "torch" or "numpy".
+            keywords: the same by name.
+            wrt: places of the arguments to differentiate by (torch only).
+            cotangent: the weights of the result's entries; default all 1.
+            echo: return the arguments as the call left them.
+        Raises:
+            CallError: no value came back; the text says why, for the student.
+            SandboxUnavailable: no worker can be started on this machine.
+        """
+        if problem := self.missing(key):
+            raise problem
+        called = f"`{self.name(key)}`"
+        if self._timeouts.get(key, 0) >= PATIENCE:
+            raise CallError(
+                "lost", f"{called} was not called again: it ran out of time {PATIENCE} times before"
+            )
+        if self._ensure_worker() is None:
+            raise CallError("lost", f"the submission loads no longer: {self.loading.failure}")
+        blocks: list[Block] = []
+        request: dict[str, Any] = {
+            "op": "call",
+            "function": key,
+            "arguments": [
+                _described(a, library, blocks, grad=i in wrt) for i, a in enumerate(arguments)
+            ],
+            "keywords": {n: _described(a, library, blocks) for n, a in (keywords or {}).items()},
+            "wrt": list(wrt),
+            "echo": echo,
+        }
+        if cotangent is not None:
+            request["cotangent"] = len(blocks)
+            blocks.append(_block(cotangent))
+        seconds = IMPATIENT_SECONDS if self._timeouts.get(key) else self.limits.call_seconds
+        try:
+            header, received = self._ask(
+                request, blocks, min(seconds, self.limits.call_seconds)
+            )
+        except WorkerLost as error:
+            if "ran longer" in str(error):
+                self._timeouts[key] = self._timeouts.get(key, 0) + 1
+            raise CallError("lost", f"{called} {error}", _hint_for_loss(str(error))) from None
+        return _answer(header, received, called)
+
+    def close(self) -> None:
+        """End the worker, keep what was printed, and remove the scratch directory."""
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            with suppress(OSError):
+                worker.close()
+            self._keep(worker.printed)
+        self._drop_scratch()
+
+    def _keep(self, printed: str) -> None:
+        # A worker started again prints the file's demo again; the first time is enough.
+        if printed and not self.printed:
+            self.printed = printed
+
+    def _drop_scratch(self) -> None:
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
+
+
+def _nearest(wanted: Sequence[str], defined: Sequence[str]) -> str:
+    folded = {name.lower().replace("_", ""): name for name in defined if isinstance(name, str)}
+    for name in wanted:
+        near = difflib.get_close_matches(name.lower().replace("_", ""), folded, 1, 0.75)
+        if near:
+            return folded[near[0]]
+    return ""
+
+
+def _hint_for_loss(text: str) -> str:
+    if "ran longer" in text:
+        return "Is there a loop that never ends, or work that grows with the square of the input?"
+    if "segmentation fault" in text:
+        return "Does the function call itself without an end?"
+    return ""
+
+
+def _block(values: NDArray[Any]) -> Block:
+    plain = np.ascontiguousarray(values).reshape(np.shape(values))
+    return Block(plain.dtype.name, plain.shape, plain.tobytes())
+
+
+def _described(
+    argument: Any, library: str, blocks: list[Block], *, grad: bool = False
+) -> dict[str, Any]:
+    if not isinstance(argument, np.ndarray):
+        return {"json": argument}
+    blocks.append(_block(argument))
+    return {"block": len(blocks) - 1, "library": library, "grad": grad}
+
+
+def _answer(header: Mapping[str, Any], blocks: Sequence[Block], called: str) -> Answer:
+    try:
+        if "raised" in header:
+            raised = header["raised"]
+            at = f" ({raised['where']}: `{raised['line']}`)" if raised.get("where") else ""
+            memory = "alloc" in raised["text"] or raised["type"] == "MemoryError"
+            hint = "It asked for more memory than a submission may use." if memory else ""
+            raise CallError("raised", f"{called} raised {raised['text']}{at}", hint)
+        if "problem" in header:
+            raise CallError("unsupported", f"{called} {header['problem']}")
+        if "missing" in header:
+            raise CallError("missing", f"{called} {header['missing']}")
+        gradients = header.get("gradients", {})
+        return Answer(
+            _returned(header["value"], blocks),
+            tuple(_returned(g, blocks) for g in gradients.get("values", ())),
+            str(gradients.get("problem", "")),
+            tuple(_returned(e, blocks) for e in header.get("echo", ())),
+        )
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError, RecursionError):
+        raise CallError("lost", f"{called} sent an answer that is no answer") from None
+
+
+def _returned(tree: Mapping[str, Any], blocks: Sequence[Block]) -> Returned:
+    container = str(tree["container"])[:80]
+    if "items" in tree:
+        items = tuple(_returned(item, blocks) for item in tree["items"])
+        if len({item.shape for item in items}) == 1 and all(item.is_array for item in items):
+            # [tensor(0.97), tensor(0.88)]: a list of numbers, whatever holds each of them.
+            stacked = np.stack([item.values for item in items])
+            return Returned(stacked, items[0].dtype, container, "python")
+        return Returned(np.empty(0), "", container, "python", items)
+    if "block" not in tree:
+        return Returned(np.empty(0), "", container, "python")
+    block = blocks[int(tree["block"])]
+    values = np.frombuffer(block.data, dtype=block.dtype).reshape(block.shape)
+    library = str(tree["library"])
+    return Returned(
+        values, str(tree["dtype"])[:40], container, library, graph=tree.get("graph") is True
+    )
+

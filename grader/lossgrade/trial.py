@@ -1,0 +1,208 @@
+"""What a criterion works with: the student's function, random numbers, comparisons that explain."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossgrade.criterion import Failure
+from lossgrade.lectures import figures
+from lossgrade.student import CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from lossgrade.lectures import Reference
+    from lossgrade.rubric.cases import Case
+    from lossgrade.student import Answer, Returned, Student
+
+
+class Trial:
+    """One criterion's view of one function of one submission.
+
+    Attributes:
+        spec: the function's settings in the assignment, conventions among them.
+        rng: random numbers that follow from the secret seed and the criterion's id.
+        library: the arrays that are passed: "torch" or "numpy".
+        tolerance: absolute, on values of float32 precision.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        key: str,
+        spec: Any,
+        library: str,
+        tolerance: float,
+        rng: np.random.Generator,
+        rubric: ModuleType,
+        lecture: str,
+    ) -> None:
+        self.student = student
+        self.key = key
+        self.spec = spec
+        self.library = library
+        self.tolerance = tolerance
+        self.rng = rng
+        self._rubric = rubric
+        self._lecture = lecture
+        # The reduction that the function was found to use, where several are accepted.
+        self.reduction = "none"
+
+    @property
+    def name(self) -> str:
+        """The student's own name of the function, as messages show it."""
+        return f"`{self.student.name(self.key)}`"
+
+    @property
+    def dtype(self) -> str:
+        """The float type that a user of the library gets without asking."""
+        return "float32" if self.library == "torch" else "float64"
+
+    def ordinary(self) -> Case:
+        """Draw the arguments of one ordinary call, and what it should give."""
+        case: Case = self._rubric.ordinary(self)
+        return case
+
+    def figures(self) -> list[Reference]:
+        """Return the lecture's own figures for this function."""
+        return figures(self._lecture, self.spec.rubric)
+
+    def array(self, values: ArrayLike, dtype: str = "") -> NDArray[Any]:
+        """Return `values` as the library's ordinary floats, or as `dtype`."""
+        return np.asarray(values, dtype=dtype or self.dtype)
+
+    def call(self, *arguments: Any) -> Returned:
+        """Call the function and return the array it returned.
+
+        Raises:
+            Failure: it raised, crashed, ran too long, or returned no array.
+        """
+        return self._checked(self.answer(arguments)).value
+
+    def call_and_see_inputs(self, *arguments: Any) -> tuple[Returned, tuple[Returned, ...]]:
+        """Call the function; return its array and the arguments as it left them."""
+        answer = self._checked(self.answer(arguments, echo=True))
+        return answer.value, answer.inputs_after
+
+    def gradient(
+        self, *arguments: Any, cotangent: NDArray[Any], wrt: int = 0
+    ) -> NDArray[np.float64]:
+        """Return the gradient of sum(result * cotangent) by one argument, through autograd.
+
+        Raises:
+            Failure: the result is cut off from its input, or autograd failed.
+        """
+        answer = self._checked(self.answer(arguments, wrt=[wrt], cotangent=cotangent))
+        if answer.gradient_problem or not answer.gradients:
+            problem = answer.gradient_problem or "no gradient came back"
+            raise Failure(
+                f"no gradient flows back through {self.name}: {problem}",
+                "Stay in torch from input to result: no .detach(), .item(), .numpy(), no_grad.",
+            )
+        return answer.gradients[0].values.astype(np.float64)
+
+    def answer(self, arguments: Sequence[Any], **options: Any) -> Answer:
+        """Call the function; a call that gives nothing is a `Failure`."""
+        try:
+            return self.student.call(self.key, arguments, self.library, **options)
+        except CallError as error:
+            shapes = ", ".join(_shown(a) for a in arguments)
+            where = f", called with {shapes}" if error.kind != "missing" else ""
+            raise Failure(f"{error}{where}", error.hint) from None
+
+    def _checked(self, answer: Answer) -> Answer:
+        value = answer.value
+        if value.container == "None":
+            raise Failure(f"{self.name} returned None", "Is a `return` missing at its end?")
+        if not value.is_array:
+            kinds = ", ".join(item.container for item in value.items[:4])
+            raise Failure(
+                f"{self.name} returned a {value.container} of {len(value.items)} ({kinds}), "
+                "expected one array",
+                "Return the result alone.",
+            )
+        return answer
+
+    # --- comparisons -----------------------------------------------------------------------------
+
+    def expect_shape(self, found: Returned, shape: tuple[int, ...], what: str) -> None:
+        """Fail unless `found` has `shape`: compared before values, since (N, 1) broadcasts."""
+        if found.shape != shape:
+            hint = "Reduce over the class axis only, and do not keep it." if len(shape) == 1 else ""
+            raise Failure(
+                f"{what}: found shape {_tuple(found.shape)}, expected {_tuple(shape)}", hint
+            )
+
+    def expect(
+        self,
+        found: Returned,
+        expected: ArrayLike,
+        what: str,
+        *,
+        tolerance: float | None = None,
+        hint: str = "",
+    ) -> None:
+        """Fail unless `found` has the shape of `expected` and its values within a tolerance.
+
+        An expected NaN or infinity must be met exactly.
+
+        Args:
+            found: what came back.
+            expected: the reference values, float64.
+            what: what was computed, for the message.
+            tolerance: absolute; default the assignment's.
+            hint: what to look at next.
+        """
+        reference = np.asarray(expected, dtype=np.float64)
+        self.expect_shape(found, reference.shape, what)
+        self.expect_values(found.values, reference, what, tolerance=tolerance, hint=hint)
+
+    def expect_values(
+        self,
+        found: NDArray[Any],
+        expected: NDArray[Any],
+        what: str,
+        *,
+        tolerance: float | None = None,
+        hint: str = "",
+    ) -> None:
+        """Fail at the worst entry of `found` that is not within `tolerance` of `expected`."""
+        allowed = self.tolerance if tolerance is None else tolerance
+        values = found.astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            off = np.abs(values - expected)
+        right = (off <= allowed) | (values == expected) | (np.isnan(values) & np.isnan(expected))
+        if right.all():
+            return
+        wrong = np.where(right, -1.0, np.where(np.isnan(off), math.inf, off))
+        worst = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        count = f"; {int((~right).sum())} of {right.size} entries differ" if right.size > 1 else ""
+        raise Failure(
+            f"{what}: {_place(worst)}found {values[worst]:.6g}, "
+            f"expected {expected[worst]:.6g} within {allowed:.0e}{count}",
+            hint or ("NaN came up: is 0/0, inf - inf or 0*log(0) computed?"
+                     if np.isnan(values).any() else ""),
+        )  # fmt: skip
+
+
+def _place(index: tuple[Any, ...]) -> str:
+    names = {1: ("example",), 2: ("row", "column")}.get(len(index), ())
+    if not names:
+        return ""
+    return ", ".join(f"{n} {int(i)}" for n, i in zip(names, index, strict=True)) + ": "
+
+
+def _tuple(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def _shown(argument: Any) -> str:
+    if isinstance(argument, np.ndarray):
+        return f"{argument.dtype} {_tuple(argument.shape)}"
+    return repr(argument)[:40]
