@@ -8,13 +8,15 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossgrade.sandbox.host import WorkerLost
+from lossgrade.sandbox.host import SandboxUnavailable, WorkerLost
 from lossgrade.sandbox.layers.limits import Limits
+from lossgrade.sandbox.layers.state import reaches
 from lossgrade.sandbox.protocol import Block
 from lossgrade.submission import Unloadable
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lossgrade.assignment import LimitSettings
+    from lossgrade.assignment import Assignment, LimitSettings
     from lossgrade.sandbox.host import Worker, Zygote
     from lossgrade.submission import Submission
 
@@ -100,6 +102,13 @@ class Loading:
     failure: str = ""
 
 
+def frameworks(submission: Submission, assignment: Assignment) -> list[str]:
+    """Return what the zygote should import: torch only if it is asked for, or stands in a source."""
+    libraries = {assignment.library, *(spec.library for spec in assignment.graded.values())}
+    torch = submission.mentions_torch() or "torch" in libraries
+    return [name for name in ("numpy", "torch") if (name == "numpy" or torch) and find_spec(name)]
+
+
 class Student:
     """A submission that can be called: `student.call("softmax", [logits], "torch")`."""
 
@@ -109,6 +118,8 @@ class Student:
         names: Mapping[str, Sequence[str]],
         zygote: Zygote,
         limits: LimitSettings,
+        *,
+        required_level: str = "process",
     ) -> None:
         """Prepare; the submission is loaded at the first call.
 
@@ -117,7 +128,9 @@ class Student:
             names: function key to the names that are accepted for it.
             zygote: where workers come from.
             limits: of time, memory and output.
+            required_level: the least isolation under which the student's code may run.
         """
+        self.required_level = required_level
         self.submission = submission
         self.names = {key: list(accepted) for key, accepted in names.items()}
         self.zygote = zygote
@@ -163,6 +176,12 @@ class Student:
         )
         self._worker = self.zygote.worker(self._scratch, limits, self.limits.output_kib << 10)
         self.sandbox = self._worker.sandbox
+        if not reaches(self.sandbox["level"], self.required_level):
+            self.close()
+            raise SandboxUnavailable(
+                f"isolation reaches level {self.sandbox['level']!r} here, "
+                f"and {self.required_level!r} was required; nothing of the student's was run"
+            )
         request = {
             "op": "load",
             "path": str(entry),

@@ -52,6 +52,8 @@ def input_unchanged(trial: Trial) -> None:
 def no_memory(trial: Trial) -> None:
     """The same input gives the same result, whatever was computed in between."""
     first, second = trial.ordinary(), trial.ordinary()
+    while [np.shape(a) for a in first.arguments] != [np.shape(a) for a in second.arguments]:
+        second = trial.ordinary()
     before = trial.call(*first.arguments)
     trial.call(*second.arguments)
     after = trial.call(*first.arguments)

@@ -91,7 +91,7 @@ class Calls:
             if _package(value) in FOREIGN and not inspect.isclass(value):
                 answer["package"] = _package(value)
             if inspect.isclass(value):
-                if hasattr(value, "apply") and _package(value.__base__) == "torch":
+                if _is_autograd_function(value):
                     self.functions[key] = value.apply
                     return answer
                 try:
@@ -156,6 +156,11 @@ class Calls:
 
 def _package(value: object) -> str:
     return str(getattr(value, "__module__", None) or "").partition(".")[0]
+
+
+def _is_autograd_function(value: type) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and issubclass(value, torch.autograd.Function)
 
 
 def _a(noun: str) -> str:

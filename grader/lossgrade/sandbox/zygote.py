@@ -72,11 +72,13 @@ def preload(frameworks: list[str]) -> None:
 
     One thread each: a child forked after an operation on several threads hangs at its next one.
     """
-    if "numpy" in frameworks:
+    with suppress(ImportError):
         import numpy as np
 
         np.exp(np.zeros((2, 2)))
-    if "torch" in frameworks:
+    if "torch" not in frameworks:
+        return
+    with suppress(ImportError):
         import torch
 
         torch.set_num_threads(1)
