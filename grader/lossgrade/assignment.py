@@ -37,7 +37,9 @@ class Model(BaseModel):
 class CriterionSettings(Model):
     """What an assignment changes about one criterion."""
 
-    points: Points | None = Field(None, description="a fixed number of points; others share the rest")
+    points: Points | None = Field(
+        None, description="a fixed number of points; others share the rest"
+    )
     visibility: Visibility | None = None
     enabled: bool = True
 
@@ -47,7 +49,9 @@ class Function(Model):
 
     names: list[Name] = Field(min_length=1, description="accepted names, the preferred one first")
     points: Points = Field(description="the sum of this function's criteria")
-    bonus: Points = Field(0, description="shared by the robust criteria where strictness is lecture")
+    bonus: Points = Field(
+        0, description="shared by the robust criteria where strictness is lecture"
+    )
     enabled: bool = Field(True, description="false: the function is not graded")
     library: Library | None = Field(None, description="overrides the assignment's")
     visibility: Visibility | None = Field(None, description="overrides the assignment's")
@@ -94,7 +98,9 @@ class CrossEntropy(Function):
     targets: Literal["one-hot", "class-indices", "class-probabilities"] = "one-hot"
     order: Literal["prediction-first", "targets-first"] = "prediction-first"
     reduction: list[Reduction] = Field(
-        ["none"], min_length=1, description="accepted reductions; which one it is shows in its result"
+        ["none"],
+        min_length=1,
+        description="accepted reductions; which one it is shows in its result",
     )
     examples: Literal["batch", "single"] = Field("batch", description="single: takes one vector")
     log_base: Literal["e", "2", "10"] = "e"
@@ -231,8 +237,8 @@ class Assignment(Model):
     extra_criteria: list[str] = Field(
         default_factory=list, description="Python files of @criterion functions, beside this file"
     )
-    limits: LimitSettings = Field(default_factory=lambda: LimitSettings())
-    lint: LintSettings = Field(default_factory=lambda: LintSettings())
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+    lint: LintSettings = Field(default_factory=LintSettings)
     functions: dict[Name, AnyFunction] = Field(min_length=1)
 
     @model_validator(mode="before")
@@ -344,7 +350,7 @@ def _allowed_keys(keys: list[Any]) -> list[str]:
     elif keys[0] == "functions" and len(keys) == 5:
         model = CriterionSettings
     elif keys[0] == "functions":
-        union = AnyFunction.__args__[0].__args__  # type: ignore[attr-defined]
+        union = AnyFunction.__args__[0].__args__
         return sorted({name for member in union for name in member.model_fields})
     return sorted(model.model_fields)
 

@@ -57,9 +57,7 @@ class Graded:
     max_bonus: float
     visibility: Visibility
 
-    def record(
-        self, outcome: Outcome, message: str = "", hint: str = ""
-    ) -> CriterionRecord:
+    def record(self, outcome: Outcome, message: str = "", hint: str = "") -> CriterionRecord:
         """Return the result of this criterion."""
         passed = outcome == "passed"
         return CriterionRecord(
@@ -148,7 +146,7 @@ def _share(key: str, points: float, criteria: list[Criterion], spec: Any) -> dic
     free = [each for each in criteria if each.name not in fixed]
     if rest < 0 or (rest and not free):
         raise AssignmentError(
-            f"functions.{key}: its criteria have {sum(fixed.values()) / 100:g} points of their own, "
+            f"functions.{key}: its criteria have {sum(fixed.values()) / 100:g} points fixed, "
             f"expected {'at most ' if free else ''}its points = {points:g}"
         )
     weight = sum(each.weight for each in free) or 1
@@ -241,7 +239,8 @@ class Grading:
             # Ours or the instructor's, never the student's: their code runs elsewhere.
             where = _innermost(error)
             return line.record(
-                "not-graded", f"the criterion itself failed: {type(error).__name__}: {error} ({where})"
+                "not-graded",
+                f"the criterion itself failed: {type(error).__name__}: {error} ({where})",
             )
         return line.record("passed")
 
@@ -249,7 +248,7 @@ class Grading:
         """Judge every criterion of the manifest."""
         return [self.run(line) for line in self.manifest]
 
-    # --- what is found out once a function ---------------------------------------------------------
+    # --- what is found out once a function ------------------------------------------------
 
     def _trial(self, key: str, purpose: str) -> Trial:
         library = self._library(key)
@@ -334,8 +333,9 @@ class Grading:
                 self._alive[key] = None
             except Failure as failure:
                 self._alive[key] = failure
-        if failure := self._alive[key]:
-            raise Failure(failure.message, failure.hint)
+        dead = self._alive[key]
+        if dead is not None:
+            raise Failure(dead.message, dead.hint)
 
     def _check_life(self, key: str) -> None:
         trial = self._trial(key, f"{key}:life")
@@ -360,7 +360,7 @@ class Grading:
                 "The result must be computed from the arguments.",
             )
 
-    # --- the record --------------------------------------------------------------------------------
+    # --- the record -----------------------------------------------------------------------
 
     def sandbox_record(self) -> SandboxRecord:
         """Return the layers of isolation that the student's process had."""
@@ -396,7 +396,7 @@ class Grading:
         if loading is None:
             return []
         notes = [loading.failure] if loading.failure else []
-        notes += [str(note) for note in loading.notes]
+        notes += loading.notes
         for found in loading.found.values():
             if package := found.get("package"):
                 notes.append(f"`{found['name']}` is {package}'s own function")
@@ -425,7 +425,10 @@ def make_result(
         about: the record's other keys.
     """
     left = dict(records)
-    criteria = [left.pop(line.id, None) or line.record("not-graded", not_run) for line in lines]
+    criteria = [
+        left.pop(line.id) if line.id in left else line.record("not-graded", not_run)
+        for line in lines
+    ]
     criteria += left.values()
     sums = total(criteria)
     functions = {

@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lossgrade.assignment import Visibility
 
-SCHEMA = "lossgrade/result/v1"
-
 Outcome = Literal["passed", "failed", "not-graded"]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -97,7 +95,7 @@ class Result(Record):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    schema_: Literal["lossgrade/result/v1"] = Field(SCHEMA, alias="schema")
+    schema_: Literal["lossgrade/result/v1"] = Field("lossgrade/result/v1", alias="schema")
     submission: SubmissionRecord
     assignment: AssignmentRecord
     score: Number
@@ -132,4 +130,4 @@ def total(criteria: list[CriterionRecord]) -> FunctionRecord:
 
 
 def _sum(points: Any) -> float:
-    return sum(round(each * 100) for each in points) / 100
+    return float(sum(round(each * 100) for each in points) / 100)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # within the default 30 s for grading the rest.
 IMPATIENT_SECONDS = 1.0
 PATIENCE = 2
+NAMES_CAP = 500
+NOTES_CAP = 40
 
 
 class StudentError(Exception):
@@ -96,17 +98,17 @@ class Answer:
 class Loading:
     """How the submission loaded: advice, but for what it found."""
 
-    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+    found: dict[str, dict[str, str]] = field(default_factory=dict)
     defined: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failure: str = ""
 
 
 def frameworks(submission: Submission, assignment: Assignment) -> list[str]:
-    """Return what the zygote should import: torch only if it is asked for, or stands in a source."""
+    """Return what the zygote should import: torch only if asked for, or named in a source."""
     libraries = {assignment.library, *(spec.library for spec in assignment.graded.values())}
     torch = submission.mentions_torch() or "torch" in libraries
-    return [name for name in ("numpy", "torch") if (name == "numpy" or torch) and find_spec(name)]
+    return ["numpy", "torch"] if torch and find_spec("torch") else ["numpy"]
 
 
 class Student:
@@ -194,12 +196,7 @@ class Student:
         except WorkerLost as error:
             loading = Loading(failure=f"while the file was running, it {error}")
         else:
-            loading = Loading(
-                header.get("found", {}),
-                header.get("defined", []),
-                header.get("notes", []),
-                header.get("failed", ""),
-            )
+            loading = _loading(header, self.names)
         if self._loading is None or loading.failure:
             self._loading = loading
         if loading.failure:
@@ -304,10 +301,15 @@ class Student:
             request["cotangent"] = len(blocks)
             blocks.append(_block(cotangent))
         seconds = IMPATIENT_SECONDS if self._timeouts.get(key) else self.limits.call_seconds
+        seconds = min(seconds, self.limits.call_seconds)
         try:
-            header, received = self._ask(
-                request, blocks, min(seconds, self.limits.call_seconds)
-            )
+            try:
+                header, received = self._ask(request, blocks, seconds)
+            except WorkerLost as error:
+                if "ran longer" in str(error) or self._ensure_worker() is None:
+                    raise
+                # It may have died of an earlier call, of another function: once more.
+                header, received = self._ask(request, blocks, seconds)
         except WorkerLost as error:
             if "ran longer" in str(error):
                 self._timeouts[key] = self._timeouts.get(key, 0) + 1
@@ -334,8 +336,37 @@ class Student:
             self._scratch = None
 
 
+def plain(text: object, cap: int = 600) -> str:
+    """Return what a worker says as one line of printable text, capped.
+
+    It may hold terminal escapes, or surrogates that no file can be written with.
+    """
+    shown = "".join(c if c.isprintable() else " " for c in str(text)[: 4 * cap])
+    line = " ".join(shown.split())
+    return line if len(line) <= cap else line[: cap - 3] + "..."
+
+
+def _loading(header: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> Loading:
+    """Read what a worker says of the loading: the student's code has run, so nothing is believed."""
+    found, defined, notes = (header.get(key) for key in ("found", "defined", "notes"))
+    loading = Loading(failure=plain(header.get("failed", "")))
+    if isinstance(defined, list):
+        loading.defined = [name for name in defined[:NAMES_CAP] if _is_name(name)]
+    if isinstance(notes, list):
+        loading.notes = [plain(note) for note in notes[:NOTES_CAP]]
+    for key, told in found.items() if isinstance(found, dict) else ():
+        if key in names and isinstance(told, dict) and told.get("name") in names[key]:
+            kept = {k: plain(told[k]) for k in ("problem", "package") if k in told}
+            loading.found[key] = {"name": told["name"], **kept}
+    return loading
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name.isidentifier() and len(name) <= 80
+
+
 def _nearest(wanted: Sequence[str], defined: Sequence[str]) -> str:
-    folded = {name.lower().replace("_", ""): name for name in defined if isinstance(name, str)}
+    folded = {name.lower().replace("_", ""): name for name in defined}
     for name in wanted:
         near = difflib.get_close_matches(name.lower().replace("_", ""), folded, 1, 0.75)
         if near:
@@ -369,19 +400,20 @@ def _answer(header: Mapping[str, Any], blocks: Sequence[Block], called: str) -> 
     try:
         if "raised" in header:
             raised = header["raised"]
-            at = f" ({raised['where']}: `{raised['line']}`)" if raised.get("where") else ""
-            memory = "alloc" in raised["text"] or raised["type"] == "MemoryError"
+            text, where = plain(raised["text"]), plain(raised.get("where", ""))
+            at = f" ({where}: `{plain(raised.get('line', ''), 160)}`)" if where else ""
+            memory = "alloc" in text or raised["type"] == "MemoryError"
             hint = "It asked for more memory than a submission may use." if memory else ""
-            raise CallError("raised", f"{called} raised {raised['text']}{at}", hint)
+            raise CallError("raised", f"{called} raised {text}{at}", hint)
         if "problem" in header:
-            raise CallError("unsupported", f"{called} {header['problem']}")
+            raise CallError("unsupported", f"{called} {plain(header['problem'])}")
         if "missing" in header:
-            raise CallError("missing", f"{called} {header['missing']}")
+            raise CallError("missing", f"{called} {plain(header['missing'])}")
         gradients = header.get("gradients", {})
         return Answer(
             _returned(header["value"], blocks),
             tuple(_returned(g, blocks) for g in gradients.get("values", ())),
-            str(gradients.get("problem", "")),
+            plain(gradients.get("problem", "")),
             tuple(_returned(e, blocks) for e in header.get("echo", ())),
         )
     except (KeyError, TypeError, IndexError, ValueError, AttributeError, RecursionError):
@@ -389,7 +421,7 @@ def _answer(header: Mapping[str, Any], blocks: Sequence[Block], called: str) -> 
 
 
 def _returned(tree: Mapping[str, Any], blocks: Sequence[Block]) -> Returned:
-    container = str(tree["container"])[:80]
+    container = plain(tree["container"], 80)
     if "items" in tree:
         items = tuple(_returned(item, blocks) for item in tree["items"])
         if len({item.shape for item in items}) == 1 and all(item.is_array for item in items):
@@ -401,8 +433,10 @@ def _returned(tree: Mapping[str, Any], blocks: Sequence[Block]) -> Returned:
         return Returned(np.empty(0), "", container, "python")
     block = blocks[int(tree["block"])]
     values = np.frombuffer(block.data, dtype=block.dtype).reshape(block.shape)
-    library = str(tree["library"])
     return Returned(
-        values, str(tree["dtype"])[:40], container, library, graph=tree.get("graph") is True
+        values,
+        plain(tree["dtype"], 40),
+        container,
+        plain(tree["library"], 40),
+        graph=tree.get("graph") is True,
     )
-

@@ -12,7 +12,7 @@ from lossgrade.lectures import figures
 from lossgrade.student import CallError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import ModuleType
 
     from numpy.typing import ArrayLike, NDArray
@@ -147,6 +147,7 @@ class Trial:
         *,
         tolerance: float | None = None,
         hint: str = "",
+        suspects: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         """Fail unless `found` has the shape of `expected` and its values within a tolerance.
 
@@ -158,10 +159,24 @@ class Trial:
             what: what was computed, for the message.
             tolerance: absolute; default the assignment's.
             hint: what to look at next.
+            suspects: results of common mistakes by the hint that names them.
         """
         reference = np.asarray(expected, dtype=np.float64)
-        self.expect_shape(found, reference.shape, what)
-        self.expect_values(found.values, reference, what, tolerance=tolerance, hint=hint)
+        try:
+            self.expect_shape(found, reference.shape, what)
+            self.expect_values(found.values, reference, what, tolerance=tolerance, hint=hint)
+        except Failure as failure:
+            named = [text for text, wrong in (suspects or {}).items() if self._is(found, wrong)]
+            raise Failure(failure.message, named[0] if named else failure.hint) from None
+
+    def _is(self, found: Returned, wrong: ArrayLike) -> bool:
+        values = np.asarray(wrong, dtype=np.float64)
+        with np.errstate(invalid="ignore"):
+            return (
+                found.shape == values.shape
+                and values.size > 0
+                and bool((np.abs(found.values.astype(np.float64) - values) <= self.tolerance).all())
+            )
 
     def expect_values(
         self,
@@ -185,7 +200,7 @@ class Trial:
         count = f"; {int((~right).sum())} of {right.size} entries differ" if right.size > 1 else ""
         raise Failure(
             f"{what}: {_place(worst)}found {values[worst]:.6g}, "
-            f"expected {expected[worst]:.6g} within {allowed:.0e}{count}",
+            f"expected {expected[worst]:.6g}{f' within {allowed:.0e}' if allowed else ''}{count}",
             hint or ("NaN came up: is 0/0, inf - inf or 0*log(0) computed?"
                      if np.isnan(values).any() else ""),
         )  # fmt: skip

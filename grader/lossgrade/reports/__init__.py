@@ -1,0 +1,78 @@
+"""Reports: one module a format. They read results and know neither pytest nor torch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lossgrade.result import Result
+
+FORMATS = ("json", "gradescope", "markdown")
+
+
+class ReportError(Exception):
+    """A report that cannot be asked for or written; the text is one line."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A report as asked for: FORMAT:PATH."""
+
+    format: str
+    path: Path
+
+
+def parse_request(text: str) -> Request:
+    """Read FORMAT:PATH.
+
+    Raises:
+        ReportError: no colon, an unknown format, or no path.
+    """
+    name, _, path = text.partition(":")
+    if name not in FORMATS or not path:
+        raise ReportError(f"{text!r}: expected FORMAT:PATH, FORMAT one of {', '.join(FORMATS)}")
+    return Request(name, Path(path))
+
+
+def write(request: Request, result: Result) -> None:
+    """Write one report, whole or not at all; its folder is made if need be.
+
+    Raises:
+        ReportError: the file cannot be written.
+    """
+    text = render(request.format, result)
+    try:
+        write_atomically(request.path, text)
+    except OSError as error:
+        raise ReportError(f"{request.path}: cannot be written ({error.strerror})") from None
+
+
+def render(name: str, result: Result) -> str:
+    """Return the text of the report in the format `name`."""
+    text: str = import_module(f"lossgrade.reports.{name}").render(result)
+    return text
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` beside `path` first, then move it there: no reader sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lossgrade import oracle
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from lossgrade.trial import Trial
@@ -60,7 +59,8 @@ def draw_probabilities(
     if labels is not None:
         picked = oracle.one_hot(labels, c)
         rows = 0.95 * rows + 0.05 * picked
-    return rows / rows.sum(axis=1, keepdims=True)
+    normalised: NDArray[np.float64] = rows / rows.sum(axis=1, keepdims=True)
+    return normalised
 
 
 def stack_of(rows: int, columns: int) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lossgrade.criterion import Failure, criterion
-from lossgrade.trial import Trial
+
+if TYPE_CHECKING:
+    from lossgrade.trial import Trial
 
 
 @criterion(points=1, kind="contract")

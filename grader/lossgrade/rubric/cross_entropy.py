@@ -129,8 +129,33 @@ def compare(
     predicted = prediction(trial, log_probabilities, dtype)
     given = encoded(trial, targets, dtype)
     what = what or f"{trial.name} of {stack_of(*predicted.shape)} ({predicted.dtype})"
-    expected = due(trial, reference(trial, predicted, given))
-    trial.expect(ask(trial, predicted, given), expected, what, hint=hint)
+    losses = reference(trial, predicted, given)
+    found = ask(trial, predicted, given)
+    trial.expect(found, due(trial, losses), what, hint=hint, suspects=suspects(trial, losses))
+
+
+def suspects(trial: Trial, losses: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return the results of common mistakes, by the hint that names each."""
+    right = due(trial, losses)
+    ones = np.ones_like(right)
+    named = {
+        "This is the loss with the opposite sign: the minus is missing.": -right,
+        "This is the loss in bits: use the natural logarithm, not log2.": right / math.log(2),
+        "This is the loss with log10: use the natural logarithm.": right / math.log(10),
+        "This is the mean over the batch: return one loss for each example.": losses.mean()
+        if losses.size
+        else losses,
+        "This is the sum over the batch: return one loss for each example.": losses.sum(),
+        "This is the mean of all losses, in each place: return each example's own.": ones
+        * (losses.mean() if losses.size else 0),
+        "These are exp(loss): take the logarithm.": np.exp(right),
+    }
+    for figure in trial.figures():
+        constant = np.asarray(figure.expected, dtype=np.float64)
+        if not (right.shape == constant.shape and np.allclose(right, constant)):
+            named["These are the lecture's own figures, whatever the input."] = constant
+            break
+    return named
 
 
 def draw(trial: Trial, n: int, c: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -176,9 +201,9 @@ def lecture_losses(trial: Trial) -> None:
         key = (np.round(log_probabilities, 6).tobytes(), targets.tobytes())
         if key not in seen:
             seen.add(key)
-            compare(
-                trial, log_probabilities, np.atleast_2d(targets), f"{trial.name} of the lecture's example"
-            )
+            says = f", which says {figure.spoken}" if figure.spoken else ""
+            what = f"{trial.name} of the lecture's example{says}"
+            compare(trial, log_probabilities, np.atleast_2d(targets), what)
 
 
 @criterion(points=3, kind="values")

@@ -116,7 +116,9 @@ def cross_entropy_gradient(
     what = f"{trial.name} of the reference softmax: the gradient by the net inputs"
 
     def of(z: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
-        return prediction(trial, oracle.log_softmax(z), "float64"), encoded(trial, targets, "float64")
+        return prediction(trial, oracle.log_softmax(z), "float64"), encoded(
+            trial, targets, "float64"
+        )
 
     if trial.library == "torch":
         given = of(logits)
@@ -143,7 +145,6 @@ def _by_logits(
     """Carry a gradient by the prediction on to the net inputs, through the reference softmax."""
     if kind == "logits":
         return gradient
-    if kind == "log-probabilities":
-        return gradient - probabilities * gradient.sum(axis=1, keepdims=True)
-    weighted = gradient * probabilities
-    return weighted - probabilities * weighted.sum(axis=1, keepdims=True)
+    by_log = gradient if kind == "log-probabilities" else gradient * probabilities
+    carried: NDArray[np.float64] = by_log - probabilities * by_log.sum(axis=1, keepdims=True)
+    return carried

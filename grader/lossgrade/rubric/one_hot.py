@@ -45,7 +45,14 @@ def compare(trial: Trial, targets: NDArray[Any], num_classes: int) -> None:
     """Expect the one-hot rows of `targets`."""
     found, columns = encode(trial, targets, num_classes)
     shown = f"labels {targets.tolist()}" if targets.size <= 8 else stack_of(targets.size, columns)
-    trial.expect(found, oracle.one_hot(targets, columns), f"{trial.name} of {shown}, C={columns}")
+    rows = oracle.one_hot(targets, columns)
+    suspects = {
+        "Rows and columns are swapped: one row for each example.": rows.T,
+        "Labels start at 0: label k belongs in column k.": np.roll(rows, -1, axis=1),
+        "The label itself stands there: put a 1 in its place.": rows * targets[:, np.newaxis],
+    }
+    what = f"{trial.name} of {shown}, C={columns}"
+    trial.expect(found, rows, what, suspects=suspects)
 
 
 def ordinary(trial: Trial) -> Case:

@@ -45,8 +45,19 @@ def compare(
 ) -> None:
     """Expect the softmax of each row of `logits`."""
     what = what or f"{trial.name} of {stack_of(*logits.shape)} ({logits.dtype})"
-    expected = oracle.softmax(logits.astype(np.float64))
-    trial.expect(ask(trial, logits), expected, what, hint=hint, **options)
+    given = logits.astype(np.float64)
+    expected = oracle.softmax(given)
+    with np.errstate(over="ignore"):
+        suspects = {
+            "Each column sums to 1: you normalised over the batch, not over the classes of each "
+            "example.": oracle.softmax(given, axis=0),
+            "This is the softmax of the softmax: apply it once.": oracle.softmax(expected),
+            "This is the logarithm of the softmax.": oracle.log_softmax(given),
+            "This is exp(z), not yet divided by its sum over the classes.": np.exp(given),
+            "This is the sigmoid of each entry: divide by the sum over the classes "
+            "instead.": oracle.sigmoid(given),
+        }
+    trial.expect(ask(trial, logits), expected, what, hint=hint, suspects=suspects, **options)
 
 
 def ordinary(trial: Trial) -> Case:

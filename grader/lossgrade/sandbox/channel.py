@@ -102,7 +102,9 @@ class PipeChannel(_Output):
 class ThreadChannel(_Output):
     """The same over pipes that cannot be polled, as on Windows: a thread reads each."""
 
-    def __init__(self, requests: IO[bytes], replies: IO[bytes], output: IO[bytes], cap: int) -> None:
+    def __init__(
+        self, requests: IO[bytes], replies: IO[bytes], output: IO[bytes], cap: int
+    ) -> None:
         super().__init__(cap)
         self.requests, self.replies, self.output = requests, replies, output
         self._pieces: queue.Queue[bytes] = queue.Queue(maxsize=64)

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,10 @@ class Zygote:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -177,7 +181,7 @@ class Zygote:
             for descriptor in (requests_in, replies_out, output_out):
                 os.close(descriptor)
             channel = PipeChannel(requests, replies, output, output_bytes)
-            return Worker(channel, lambda: self._end(pid))
+            return Worker(channel, partial(self._end, pid))
         raise AssertionError
 
     def _end(self, pid: int) -> int:
@@ -251,9 +255,7 @@ class Worker:
                 f"a worker did not start (exit {status}; {words[-1] if words else error!r})"
             ) from None
 
-    def ask(
-        self, message: Mapping[str, Any], blocks: Sequence[Block], seconds: float
-    ) -> Reply:
+    def ask(self, message: Mapping[str, Any], blocks: Sequence[Block], seconds: float) -> Reply:
         """Send a request and return the one reply to it.
 
         Raises:
@@ -331,7 +333,8 @@ def _specs() -> list[importlib.machinery.ModuleSpec]:
 def _environment() -> dict[str, str]:
     """Return a clean environment: nothing of the trusted side's, one thread for each library."""
     threads = dict.fromkeys(
-        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+        "1",
     )
     kept = {name: os.environ[name] for name in ("SYSTEMROOT", "PATHEXT") if name in os.environ}
     # PYTHONHASHSEED would be ignored in isolated mode; a student's set order may vary.

@@ -6,7 +6,6 @@ the others define. What was passed over is told in `notes`.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -14,13 +13,16 @@ import json
 import sys
 import types
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODULE_NAME = "submission"
 NOTE_CAP = 40
 TEXT_CAP = 600
 
-# Cell magics whose body is still Python; under any other (%%bash, %%html, %%writefile ...) it is not.
+# Cell magics whose body is Python; under others (%%bash, %%html, %%writefile ...) it is not.
 PYTHON_CELL_MAGICS = {"%%time", "%%timeit", "%%capture", "%%prun"}
 
 
@@ -101,7 +103,7 @@ def _run(loaded: Loaded, tree: ast.Module, name: str) -> None:
                 compile(piece, name, "exec", flags=flags, dont_inherit=True),
                 loaded.module.__dict__,
             )
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the rest still runs
+        except BaseException as error:
             loaded.note(f"{name}, line {statement.lineno}: {describe(error)}; the rest was run")
 
 
@@ -114,7 +116,7 @@ def describe(error: BaseException) -> str:
         return "EOFError: input() has nobody to ask here"
     try:
         text = " ".join(str(error).split())[:TEXT_CAP]
-    except BaseException:  # noqa: BLE001 - a student's __str__ may raise anything
+    except BaseException:
         text = "(its text cannot be shown)"
     return f"{name}: {text}" if text else name
 

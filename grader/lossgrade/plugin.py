@@ -1,0 +1,96 @@
+"""The pytest plugin: options, markers, the `student` fixture. Costs nothing until it is asked for.
+
+All else lies in `session.py`, imported when `--submission` is given: pytest loads this module
+in every run of every project, so it imports neither numpy nor pydantic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from lossgrade.session import StudentFixture
+
+MARKERS = (
+    "points(number): what a test is worth in the grade of a submission",
+    "visibility(name): who sees a test's outcome: visible, hidden, after_due_date, after_published",
+    "hint(text): what the student should look at when the test fails",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("lossgrade", "grade a student's submission")
+    group.addoption(
+        "--submission",
+        metavar="PATH",
+        help="grade this submission: a .py file, a .ipynb notebook or a folder",
+    )
+    group.addoption(
+        "--assignment",
+        metavar="NAME|FILE",
+        help="what is asked: a built-in name (default: stat453) or a .toml file",
+    )
+    group.addoption(
+        "--lossgrade-report",
+        metavar="FORMAT:PATH",
+        action="append",
+        default=[],
+        help="write the result: json, gradescope or markdown; may be given several times",
+    )
+    group.addoption(
+        "--require-sandbox",
+        metavar="LEVEL",
+        choices=("process", "limits", "contained"),
+        default="process",
+        help="grade nothing unless isolation reaches LEVEL: process, limits or contained",
+    )
+    group.addoption(
+        "--lossgrade-seed",
+        metavar="HEX",
+        default="",
+        help="draw the inputs of an earlier result again: its `seed`",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Read no conftest.py of the current folder while only a submission is graded.
+
+    The folder may be the student's own, and a conftest.py runs in the trusted process.
+    """
+    known = early_config.known_args_namespace
+    if known.submission and not known.file_or_dir:
+        known.noconftest = True
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if config.option.submission is None:
+        for name, given in (
+            ("--assignment", config.option.assignment),
+            ("--lossgrade-report", config.option.lossgrade_report),
+            ("--lossgrade-seed", config.option.lossgrade_seed),
+        ):
+            if given:
+                raise pytest.UsageError(f"{name} needs --submission PATH")
+        return
+    try:
+        from lossgrade.session import Session
+    except ModuleNotFoundError as error:
+        raise pytest.UsageError(
+            f"--submission needs {error.name}: pip install lossgrade[grader]"
+        ) from None
+    config.pluginmanager.register(Session(config), "lossgrade-session")
+
+
+@pytest.fixture
+def student(request: pytest.FixtureRequest) -> StudentFixture:
+    """The submission, its functions called in the sandbox: `student.softmax(z)`."""
+    session: Any = request.config.pluginmanager.get_plugin("lossgrade-session")
+    if session is None:
+        pytest.fail("the `student` fixture needs pytest --submission PATH", pytrace=False)
+    fixture: StudentFixture = session.student_fixture()
+    return fixture

@@ -1,0 +1,233 @@
+"""`log_softmax(logits)`: net inputs to log-probabilities, under the conventions of softmax."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossgrade import oracle
+from lossgrade.criterion import Failure, criterion
+from lossgrade.rubric import softmax
+from lossgrade.rubric.cases import Case, draw_labels, draw_logits, ordinary_shape, stack_of
+from lossgrade.rubric.derivatives import expect_gradient
+from lossgrade.rubric.softmax import ask
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lossgrade.trial import Trial
+
+CONTRACT = softmax.CONTRACT
+
+
+def compare(
+    trial: Trial, logits: NDArray[Any], what: str = "", hint: str = "", **options: Any
+) -> None:
+    """Expect the log-softmax of each row of `logits`."""
+    what = what or f"{trial.name} of {stack_of(*logits.shape)} ({logits.dtype})"
+    expected = oracle.log_softmax(logits.astype(np.float64))
+    trial.expect(ask(trial, logits), expected, what, hint=hint, **options)
+
+
+def ordinary(trial: Trial) -> Case:
+    """Draw the logits of one call."""
+    case = softmax.ordinary(trial)
+    # The log of what softmax should give: ordinary logits leave no probability at 0.
+    return Case(case.arguments, np.log(case.expected), case.what)
+
+
+# --- values --------------------------------------------------------------------------------------
+
+
+@criterion(points=2, kind="values")
+def lecture_figures(trial: Trial) -> None:
+    """The lecture's net inputs become the lecture's log-probabilities."""
+    for figure in trial.figures():
+        logits = trial.array(np.atleast_2d(figure.inputs["logits"]))
+        compare(trial, logits, f"{trial.name} of the lecture's net inputs")
+
+
+@criterion(points=3, kind="values")
+def random_float32(trial: Trial) -> None:
+    """Fresh float32 net inputs become the right log-probabilities."""
+    for n, c in ((5, 3), (3, 7)):
+        compare(trial, draw_logits(trial, n, c).astype(np.float32))
+
+
+@criterion(points=2, kind="values")
+def random_float64(trial: Trial) -> None:
+    """Fresh float64 net inputs become the right log-probabilities."""
+    for n, c in ((4, 6), (6, 2)):
+        compare(trial, draw_logits(trial, n, c))
+
+
+@criterion(points=1, kind="values")
+def one_example(trial: Trial) -> None:
+    """A batch of one example is normalised over its classes."""
+    compare(trial, trial.array(draw_logits(trial, 1, 4)))
+
+
+@criterion(points=2, kind="values")
+def square_batch(trial: Trial) -> None:
+    """As many examples as classes are normalised by example."""
+    compare(trial, trial.array(draw_logits(trial, 4, 4)), hint="Is the sum taken over the classes?")
+
+
+@criterion(points=1, kind="values")
+def two_classes(trial: Trial) -> None:
+    """Two classes give two log-probabilities for each example."""
+    compare(trial, trial.array(draw_logits(trial, 3, 2)))
+
+
+@criterion(points=1, kind="values")
+def many_classes(trial: Trial) -> None:
+    """A hundred classes give a hundred log-probabilities."""
+    compare(trial, trial.array(draw_logits(trial, 4, 100)))
+
+
+# --- laws ----------------------------------------------------------------------------------------
+
+
+@criterion(points=1)
+def rows_exponentiate_to_1(trial: Trial) -> None:
+    """exp(log_softmax(z)) sums to 1 over the classes of each example."""
+    n, c = ordinary_shape(trial)
+    found = ask(trial, trial.array(draw_logits(trial, n, c)))
+    trial.expect_shape(found, (n, c), f"{trial.name} of {stack_of(n, c)}")
+    # Garbage may overflow: an infinite sum fails.
+    with np.errstate(over="ignore"):
+        totals = np.exp(found.values.astype(np.float64)).sum(axis=1)
+    for row, total in enumerate(totals):
+        if not abs(total - 1) <= trial.tolerance:
+            raise Failure(
+                f"{trial.name}, row {row}: its probabilities sum to {total:.6g}, "
+                f"expected 1 within {trial.tolerance:.0e}",
+                "Is it the natural log, and is the sum taken over the classes of the same example?",
+            )
+
+
+@criterion(points=1)
+def never_positive(trial: Trial) -> None:
+    """No log-probability is above 0."""
+    n, c = ordinary_shape(trial)
+    values = ask(trial, trial.array(draw_logits(trial, n, c))).values.astype(np.float64)
+    # Rounding may leave a probability of 1 + 1e-7.
+    above = ~(values <= trial.tolerance)
+    if above.any():
+        raise Failure(
+            f"{trial.name} returned {values[above][0]:.6g}, expected every entry at 0 or below",
+            "A probability is at most 1, so its log is at most 0.",
+        )
+
+
+@criterion(points=1)
+def shift_invariance(trial: Trial) -> None:
+    """Adding a constant to all net inputs of an example changes nothing."""
+    softmax.shift_invariance(trial)
+
+
+@criterion(points=1)
+def differences_kept(trial: Trial) -> None:
+    """Two classes differ by as much in their log-probabilities as in their net inputs."""
+    logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
+    found = ask(trial, logits)
+    trial.expect_shape(found, logits.shape, f"{trial.name} of {stack_of(*logits.shape)}")
+    values, given = found.values.astype(np.float64), logits.astype(np.float64)
+    trial.expect_values(
+        values[:, 1:] - values[:, :1],
+        given[:, 1:] - given[:, :1],
+        f"{trial.name}: the log-probability of each class less that of class 0",
+        hint="The same number, log of the sum of exp(z), is taken from all classes of an example.",
+    )
+
+
+@criterion(points=1)
+def class_permutation(trial: Trial) -> None:
+    """Reordering the classes reorders the log-probabilities in the same way."""
+    softmax.class_permutation(trial)
+
+
+@criterion(points=2)
+def rows_independent(trial: Trial) -> None:
+    """The log-probabilities of an example do not depend on the other examples."""
+    softmax.rows_independent(trial)
+
+
+@criterion(points=2)
+def gradient(trial: Trial) -> None:
+    """The gradient of the loss -log_softmax(z)[true class] is probabilities - one-hot."""
+    single, columns = trial.spec.examples == "single", trial.spec.axis == 0
+    logits = draw_logits(trial, 1 if single else 3, 4)
+    labels = draw_labels(trial, *logits.shape)
+
+    def turned(rows: NDArray[Any]) -> NDArray[Any]:
+        """Return rows in the form that the function takes."""
+        return rows[0] if single else np.ascontiguousarray(rows.T) if columns else rows
+
+    expect_gradient(
+        trial,
+        lambda z: (z,),
+        turned(logits),
+        turned(oracle.cross_entropy_logits_gradient(logits, labels)),
+        f"{trial.name} and the reference loss: the gradient by the net inputs",
+        weights=turned(-oracle.one_hot(labels, 4)),
+    )
+
+
+# --- robust --------------------------------------------------------------------------------------
+
+
+@criterion(points=1, kind="robust")
+def large_logits(trial: Trial) -> None:
+    """Net inputs as large as 10,000 give finite, right log-probabilities."""
+    for scale in (100.0, 1000.0, 10_000.0):
+        logits = np.round(draw_logits(trial, 3, 4) * scale)
+        logits[0] = (scale, scale, -scale, 0)
+        # log(p) is as large as the net inputs differ; float32 rounds that by 6e-8 of it, in each
+        # of about four steps.
+        size = float(np.abs(logits).max())
+        compare(
+            trial,
+            trial.array(logits),
+            f"{trial.name} of net inputs as large as {size:g}",
+            "Do not take the log of softmax, where a probability may be 0: "
+            "z - max - log(sum(exp(z - max))) stays finite.",
+            tolerance=max(trial.tolerance, 5e-7 * size),
+        )
+
+
+@criterion(points=1, kind="robust")
+def certain_class(trial: Trial) -> None:
+    """The log-probability of a nearly certain class keeps to 0, that of the others to their gap."""
+    logits = np.zeros((2, 3))
+    gaps = np.round(trial.rng.uniform(20, 90, (2, 2)))
+    logits[:, 1:] = -gaps
+    compare(trial, trial.array(logits[:, trial.rng.permutation(3)]))
+
+
+@criterion(points=1, kind="robust")
+def infinite_logits(trial: Trial) -> None:
+    """A net input of minus infinity gives the log-probability minus infinity."""
+    logits = trial.array(draw_logits(trial, 3, 4))
+    logits[1, 2] = logits[2, 0] = -math.inf
+    compare(trial, logits, f"{trial.name} of net inputs with -inf among them")
+
+
+@criterion(points=1, kind="robust", when=lambda spec: spec.examples == "batch")
+def empty_batch(trial: Trial) -> None:
+    """A batch of no examples gives no log-probabilities."""
+    compare(trial, trial.array(np.empty((0, 3))), f"{trial.name} of an empty batch")
+
+
+@criterion(points=1, kind="robust")
+def integer_logits(trial: Trial) -> None:
+    """Integer net inputs give the same log-probabilities as the floats they equal."""
+    compare(trial, trial.rng.integers(-3, 4, (3, 4)), hint="Convert to float before exp.")
+
+
+@criterion(points=1, kind="robust")
+def one_class(trial: Trial) -> None:
+    """A single class has log-probability 0."""
+    compare(trial, trial.array(draw_logits(trial, 3, 1)))
