@@ -42,10 +42,11 @@ class NotGraded(Exception):
 class Criterion:
     """One graded property of one function, worth points.
 
-    `weight` is its share of the function's points. A `values` criterion compares results; a `law`
-    and a `contract` count only for a function whose result has the right shape and depends on its
-    input, so that a constant earns nothing by being constant; a `robust` one carries bonus points
-    in lecture strictness.
+    `weight` is its share of the function's points. A `values` criterion compares results. A `law`
+    counts only for a function whose results change with the input as the right ones do, a
+    `contract` and a `robust` one only for a function that is right in some ordinary case: numbers
+    of the right shape earn nothing by having it. A `robust` one carries bonus points in lecture
+    strictness.
     """
 
     name: str

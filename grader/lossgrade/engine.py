@@ -13,14 +13,14 @@ import importlib.util
 import secrets
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossgrade.assignment import Assignment, AssignmentError
+from lossgrade.assignment import Assignment, AssignmentError, CriterionSettings
 from lossgrade.criterion import Criterion, Failure, NotGraded, criteria_in
 from lossgrade.lectures import figures
 from lossgrade.result import (
@@ -33,17 +33,27 @@ from lossgrade.result import (
     SubmissionRecord,
     total,
 )
+from lossgrade.rubric.cases import ORDINARY
 from lossgrade.sandbox.host import SandboxUnavailable
 from lossgrade.student import Student
 from lossgrade.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
+
+    from numpy.typing import NDArray
 
     from lossgrade.assignment import Visibility
     from lossgrade.sandbox.host import Zygote
     from lossgrade.submission import Submission
+
+
+# How far the changes of a function's results must go with those of the right ones for its laws to
+# count: over 20 pairs of inputs unrelated numbers correlate by 0.1, a loss with the wrong sign or
+# base by 1, a softmax over the wrong axis by 0.6.
+RELATED = 0.4
+ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -99,19 +109,26 @@ def manifest(assignment: Assignment, folder: Path | None = None) -> list[Graded]
                     f"functions.{key}.criteria.{name}: no such criterion; "
                     f"there are {', '.join(names)}"
                 )
+        told = figures(assignment.name, spec.rubric)
         chosen = [
             each
             for each in available
-            if each.when(spec) and not (name_off(spec, each.name))
-            and not (each.name.startswith("lecture_") and not figures(assignment.name, spec.rubric))
-        ]  # fmt: skip
-        strict = assignment.strictness == "strict"
-        carrying = [each for each in chosen if strict or each.kind != "robust"]
-        advisory = [each for each in chosen if not strict and each.kind == "robust"]
+            if each.when(spec)
+            and _settings(spec, each).enabled
+            and (told or not each.name.startswith("lecture_"))
+        ]
+        advisory = [
+            each
+            for each in chosen
+            if each.kind == "robust"
+            and assignment.strictness == "lecture"
+            and _settings(spec, each).points is None
+        ]
+        carrying = [each for each in chosen if each not in advisory]
         points = _share(key, spec.points, carrying, spec)
         bonus = _share(key, spec.bonus, advisory, spec) if spec.bonus else {}
         for each in chosen:
-            settings = spec.criteria.get(each.name)
+            visibility = _settings(spec, each).visibility or spec.visibility
             lines.append(
                 Graded(
                     f"{key}.{each.name}",
@@ -119,15 +136,15 @@ def manifest(assignment: Assignment, folder: Path | None = None) -> list[Graded]
                     each,
                     points.get(each.name, 0.0),
                     bonus.get(each.name, 0.0),
-                    (settings and settings.visibility) or spec.visibility or assignment.visibility,
+                    visibility or assignment.visibility,
                 )
             )
     return lines
 
 
-def name_off(spec: Any, name: str) -> bool:
-    """Say whether the assignment turns the criterion off."""
-    return name in spec.criteria and not spec.criteria[name].enabled
+def _settings(spec: Any, criterion: Criterion) -> CriterionSettings:
+    settings: CriterionSettings = spec.criteria.get(criterion.name, CriterionSettings())
+    return settings
 
 
 def rubric(name: str) -> ModuleType:
@@ -137,11 +154,8 @@ def rubric(name: str) -> ModuleType:
 
 def _share(key: str, points: float, criteria: list[Criterion], spec: Any) -> dict[str, float]:
     """Deal `points` out by weight, in hundredths that add up exactly."""
-    fixed = {
-        each.name: round(spec.criteria[each.name].points * 100)
-        for each in criteria
-        if each.name in spec.criteria and spec.criteria[each.name].points is not None
-    }
+    own = {each.name: _settings(spec, each).points for each in criteria}
+    fixed = {name: round(given * 100) for name, given in own.items() if given is not None}
     rest = round(points * 100) - sum(fixed.values())
     free = [each for each in criteria if each.name not in fixed]
     if rest < 0 or (rest and not free):
@@ -221,15 +235,17 @@ class Grading:
         self._libraries: dict[str, str] = {}
         self._tries: dict[str, str] = {}
         self._reductions: dict[str, str | Failure] = {}
-        self._alive: dict[str, Failure | None] = {}
+        self._preconditions: dict[tuple[str, str], Failure | None] = {}
 
     def run(self, line: Graded) -> CriterionRecord:
         """Judge one criterion."""
         try:
             if problem := self.student.missing(line.function):
                 return line.record("failed", str(problem), problem.hint)
-            if line.criterion.kind in ("law", "contract"):
-                self._require_life(line.function)
+            if line.criterion.kind == "law":
+                self._require(line.function, self._check_related)
+            elif line.criterion.kind in ("contract", "robust"):
+                self._require(line.function, self._check_right_once)
             line.criterion.check(self._trial(line.function, line.id))
         except Failure as failure:
             return line.record("failed", failure.message, failure.hint)
@@ -322,41 +338,69 @@ class Grading:
                 return library
         return ""
 
-    def _require_life(self, key: str) -> None:
-        """Fail unless the function returns numbers that depend on its input.
+    def _require(self, key: str, precondition: Callable[[Trial], None]) -> None:
+        """Fail unless a precondition holds, tried once for each function.
 
-        Without this, laws and contract would reward a function that always returns the same.
+        Laws and contract are about results that mean something: without this they would pay for
+        a constant, or for numbers of the right shape.
         """
-        if key not in self._alive:
+        name = precondition.__name__
+        if (key, name) not in self._preconditions:
             try:
-                self._check_life(key)
-                self._alive[key] = None
+                precondition(self._trial(key, f"{key}:{name}"))
+                self._preconditions[key, name] = None
             except Failure as failure:
-                self._alive[key] = failure
-        dead = self._alive[key]
-        if dead is not None:
-            raise Failure(dead.message, dead.hint)
+                self._preconditions[key, name] = failure
+        unmet = self._preconditions[key, name]
+        if unmet is not None:
+            raise Failure(unmet.message, unmet.hint)
 
-    def _check_life(self, key: str) -> None:
-        trial = self._trial(key, f"{key}:life")
-        first, second = trial.ordinary(), trial.ordinary()
-        # Of the same shape, so that zeros of the right shape are told from an answer.
-        while np.shape(first.expected) != np.shape(second.expected) or np.allclose(
-            first.expected, second.expected
-        ):
-            first, second = trial.ordinary(), trial.ordinary()
-        values = []
-        for case in (first, second):
-            found = trial.call(*case.arguments)
-            if not np.isfinite(found.values.astype(np.float64)).all():
+    def _check_right_once(self, trial: Trial) -> None:
+        """Fail unless the function is right in one ordinary case at least."""
+        first: Failure | None = None
+        for trial.shape in ORDINARY:
+            case = trial.ordinary()
+            try:
+                found = trial.call(*case.arguments)
+                expected = np.asarray(case.expected)
+                if found.values.size == expected.size:
+                    # A column, or a list, of the right values breaks one line of the contract only.
+                    found = replace(found, values=found.values.reshape(expected.shape))
+                trial.expect(found, expected, case.what)
+            except Failure as failure:
+                first = first or failure
+            else:
+                return
+        assert first is not None
+        raise Failure(
+            f"{trial.name} is right in no ordinary case, so this does not count; for one, "
+            f"{first.message}",
+            first.hint,
+        )
+
+    def _check_related(self, trial: Trial) -> None:
+        """Fail unless results change with the input as the right ones do, at least roughly."""
+        found, expected = [], []
+        for trial.shape in ORDINARY * ROUNDS:
+            pair = trial.ordinary(), trial.ordinary()
+            if np.shape(pair[0].expected) != np.shape(pair[1].expected):
+                continue
+            values = [trial.call(*case.arguments).values.astype(np.float64) for case in pair]
+            right = [np.asarray(case.expected, dtype=np.float64) for case in pair]
+            if not all(np.isfinite(value).all() for value in values):
                 raise Failure(
-                    f"{case.what}: found NaN or infinity in an ordinary case",
+                    f"{pair[0].what}: found NaN or infinity in an ordinary case",
                     "Is 0/0, log(0) or a negative log computed?",
                 )
-            values.append(found.values)
-        if values[0].shape == values[1].shape and np.array_equal(values[0], values[1]):
+            if values[0].size == values[1].size == 1:
+                right = [each.mean() for each in right]
+            elif not values[0].size == values[1].size == right[0].size:
+                continue
+            found.append(np.ravel(values[0]) - np.ravel(values[1]))
+            expected.append(np.ravel(right[0]) - np.ravel(right[1]))
+        if not found or not _correlated(np.concatenate(found), np.concatenate(expected)):
             raise Failure(
-                f"{trial.name} returned the same for two different inputs",
+                f"the results of {trial.name} do not change with its input as the right ones do",
                 "The result must be computed from the arguments.",
             )
 
@@ -461,6 +505,12 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _correlated(found: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
+    if found.std() == 0 or expected.std() == 0:
+        return False
+    return bool(abs(np.corrcoef(found, expected)[0, 1]) >= RELATED)
 
 
 def _is_float(argument: Any) -> bool:

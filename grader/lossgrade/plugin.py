@@ -61,8 +61,21 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     The folder may be the student's own, and a conftest.py runs in the trusted process.
     """
     known = early_config.known_args_namespace
-    if known.submission and not known.file_or_dir:
+    if not known.submission:
+        return
+    from lossgrade.trust import keep_out
+
+    arguments = list(known.file_or_dir)
+    if not arguments and early_config.invocation_params.dir == early_config.rootpath:
+        arguments = early_config.getini("testpaths")
+    if not arguments:
         known.noconftest = True
+    keep_out(
+        early_config,
+        known.submission,
+        () if known.noconftest else arguments,
+        named_ini=bool(known.inifilename),
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

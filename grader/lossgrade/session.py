@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from lossgrade import markers
+from lossgrade.markers import storable
 from lossgrade.sandbox.host import Zygote
 from lossgrade.submission import Submission, SubmissionError
+from lossgrade.trust import refuse_conftest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -50,16 +53,19 @@ class Session:
         self.records: dict[str, CriterionRecord] = {}
         self.tests: dict[str, dict[str, Any]] = {}
         self.remote: dict[str, Any] = {}
+        # Instructors' tests that ended without a record: a process of pytest-xdist that crashed.
+        self.lost: dict[str, str] = {}
+        self.unwritten = ""
         self.zygote: Zygote | None = None
         self.grading: Grading | None = None
+        if not option.submission:
+            raise pytest.UsageError("--submission: expected a path, found an empty one")
         try:
             # Absolute: criteria run wherever an instructor's test may change to.
             self.submission = Submission.at(Path(os.path.abspath(option.submission)))  # noqa: PTH100 - links stay as they were given
         except SubmissionError as error:
             raise pytest.UsageError(f"--submission {error}") from None
-        self._refuse_students_configuration()
-        if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
-            config.args = []
+        self._take_arguments()
         runs_here = not (self.is_controller or option.collectonly)
         if runs_here and self.submission.mentions_torch():
             # Importing torch takes seconds: it starts before anything else does.
@@ -70,6 +76,33 @@ class Session:
 
             dumpable.make_undumpable()
             self._open(option)
+
+    def _take_arguments(self) -> None:
+        """Leave pytest the instructor's tests only: what it is given by name, it imports.
+
+        `hw.py::softmax::gradient`, as pytest prints it, selects that criterion.
+        """
+        config = self.config
+        self.selected: list[str] = []
+        told = getattr(config, "workerinput", {}).get("lossgrade_arguments")
+        if told is not None:
+            config.args, self.selected = told
+            return
+        if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
+            config.args = []
+        kept = []
+        for argument in config.args:
+            name, separator, rest = argument.partition("::")
+            if not self._holds(config.invocation_params.dir / name):
+                kept.append(argument)
+            elif separator:
+                self.selected.append(rest)
+        config.args = kept
+
+    def _holds(self, path: Path) -> bool:
+        """Say whether `path` is the submission or lies in it, links followed."""
+        submission, path = self.submission.path.resolve(), path.resolve()
+        return path == submission or submission in path.parents
 
     def _read_assignment(self, option: Any) -> None:
         from lossgrade.assignment import AssignmentError, load_assignment
@@ -113,22 +146,6 @@ class Session:
             required_level=option.require_sandbox,
         )
 
-    def _refuse_students_configuration(self) -> None:
-        """Stop where pytest took its configuration from beside or inside the submission.
-
-        pytest looks for its ini-file in the folders of all its arguments, `--submission PATH`
-        among them: a student's own could choose the assignment or load a plugin.
-        """
-        inifile, path = self.config.inipath, self.submission.path
-        if inifile is None or self.config.option.inifilename:
-            return
-        folder = (path if self.submission.is_folder else path.parent).resolve()
-        if folder in inifile.resolve().parents:
-            raise pytest.UsageError(
-                f"{inifile} lies with the submission, so the student may have written it; "
-                "name the configuration to use: pytest -c FILE"
-            )
-
     def _stop(self) -> None:
         if self.grading is not None:
             self.grading.close()
@@ -144,8 +161,27 @@ class Session:
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Never import the submission in this process, also when it is named as an argument."""
-        path = self.submission.path
-        return True if collection_path == path or path in collection_path.parents else None
+        if self._holds(collection_path):
+            return True
+        if collection_path == self.submission.path.parent and not self.config.option.noconftest:
+            refuse_conftest(collection_path)
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Write every report once before anything runs: there is one whatever happens then."""
+        if not self.is_xdist_worker and not self.config.option.collectonly:
+            self._write(self._make(UNFINISHED))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Take in the tests of a module that cannot be imported, as its source declares them."""
+        if report.failed and report.nodeid.endswith(".py"):
+            path = self.config.rootpath / report.nodeid
+            self.tests.update(
+                markers.declared(
+                    path, report.nodeid, self.assignment.visibility, str(report.longrepr)
+                )
+            )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(
@@ -154,9 +190,12 @@ class Session:
         """Put one item for each criterion before the instructor's own tests."""
         for item in items:
             if item.get_closest_marker("points") or "student" in getattr(item, "fixturenames", ()):
-                self.tests[item.nodeid] = _described(item, self.assignment.visibility)
+                self.tests[item.nodeid] = markers.described(item, self.assignment.visibility)
         path = self.submission.path
-        top = Node.from_parent(session, name=path.name, nodeid=path.name, path=path)
+        # As pytest names its own files, so that it can print where the file lies.
+        inside = path.is_relative_to(session.config.rootpath)
+        shown = path.relative_to(session.config.rootpath).as_posix() if inside else path.name
+        top = Node.from_parent(session, name=path.name, nodeid=storable(shown), path=path)
         functions = {
             key: Node.from_parent(top, name=key, path=path) for key in self.assignment.graded
         }
@@ -166,14 +205,30 @@ class Session:
             )
             for line in self.manifest
         ]
-        items[:0] = cast("list[pytest.Item]", made)
+        chosen = self._chosen(top.nodeid, made)
+        items[:0] = cast("list[pytest.Item]", chosen)
         # Told as a collector would, so that they are counted in `collected N items`.
         report = pytest.CollectReport(path.name, "passed", None, made)
         self.config.hook.pytest_collectreport(report=report)
+        left_out = [each for each in made if each not in chosen]
+        if left_out:
+            self.config.hook.pytest_deselected(items=left_out)
+
+    def _chosen(self, top: str, made: list[Any]) -> list[Any]:
+        if not self.selected:
+            return made
+        chosen = []
+        for name in self.selected:
+            wanted = f"{top}::{name}"
+            found = [i for i in made if i.nodeid == wanted or i.nodeid.startswith(f"{wanted}::")]
+            if not found:
+                raise pytest.UsageError(f"{wanted}: no such criterion; --collect-only lists them")
+            chosen += [each for each in found if each not in chosen]
+        return chosen
 
     def pytest_collection_finish(self) -> None:
-        """Write every report once before anything runs: there is one whatever happens then."""
-        if not self.is_xdist_worker and not self.config.option.collectonly:
+        """Write the reports again, now that the instructor's own tests are known."""
+        if self.tests and not self.is_xdist_worker and not self.config.option.collectonly:
             self._write(self._make(UNFINISHED))
 
     # --- outcomes -------------------------------------------------------------------------
@@ -187,15 +242,10 @@ class Session:
             if call.when == "call" and item.record is not None:
                 _attach(report, item.record.model_dump(mode="json"))
         elif item.nodeid in self.tests:
-            seen = self.tests[item.nodeid]
-            if report.failed:
-                seen["message"] = seen["message"] or _first_line(report, str(call.when))
-            elif report.skipped:
-                seen["message"] = seen["message"] or f"was skipped: {_skip_reason(report)}"
-            elif call.when == "call":
-                seen["passed"] = True
+            markers.note(self.tests[item.nodeid], report)
             if call.when == "teardown":
-                _attach(report, self._test_record(item.nodeid).model_dump(mode="json"))
+                record = markers.record(item.nodeid, self.tests[item.nodeid])
+                _attach(report, record.model_dump(mode="json"))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -204,29 +254,14 @@ class Session:
             from lossgrade.result import CriterionRecord
 
             self.records[attached["id"]] = CriterionRecord(**attached)
-
-    def _test_record(self, nodeid: str, not_run: str = "") -> CriterionRecord:
-        from lossgrade.result import CriterionRecord
-
-        test = self.tests[nodeid]
-        passed = test["passed"] and not test["message"]
-        return CriterionRecord(
-            id=nodeid,
-            function=test["function"],
-            title=test["title"],
-            kind="test",
-            outcome="passed" if passed else "not-graded" if not_run else "failed",
-            score=test["points"] if passed else 0,
-            max_score=test["points"],
-            visibility=test["visibility"],
-            message=not_run or test["message"],
-            hint="" if passed else test["hint"],
-        )
+        elif report.failed and report.when not in ("setup", "call", "teardown"):
+            # How pytest-xdist tells of a test whose process crashed.
+            self.lost[report.nodeid] = markers.line(str(report.longrepr))
 
     # --- the end --------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         try:
             if self.grading is not None:
                 self.grading.close()
@@ -235,10 +270,20 @@ class Session:
                 output["lossgrade_tests"] = self.tests
                 output["lossgrade_about"] = self._about()
             elif not self.config.option.collectonly:
-                self.result = self._make(STOPPED)
-                self._write(self.result)
+                self._finish(session, misused=exitstatus == pytest.ExitCode.USAGE_ERROR)
         finally:
             self._stop()
+
+    def _finish(self, session: pytest.Session, *, misused: bool) -> None:
+        """Write the reports for good; pytest prints why if it was misused, and nothing else."""
+        result = self._make(STOPPED)
+        if not misused:
+            self.result = result
+        try:
+            self._write(result)
+        except pytest.UsageError as error:
+            self.unwritten = str(error)
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def _about(self) -> dict[str, Any]:
         """Return what a process that graded knows of the submission's loading."""
@@ -261,13 +306,19 @@ class Session:
             **(self._about() or self.remote),
         }
         records = dict(self.records)
-        for nodeid in self.tests:
+        for nodeid, test in self.tests.items():
             if nodeid not in records:
-                records[nodeid] = self._test_record(nodeid, not_run)
+                if nodeid in self.lost:
+                    test = {**test, "message": self.lost[nodeid]}
+                    records[nodeid] = markers.record(nodeid, test)
+                else:
+                    records[nodeid] = markers.record(nodeid, test, not_run)
         return make_result(
             self.manifest,
             records,
-            submission=SubmissionRecord(id=self.submission.id, path=str(self.submission.path)),
+            submission=SubmissionRecord(
+                id=storable(self.submission.id), path=storable(str(self.submission.path))
+            ),
             assignment=self.assignment,
             not_run=not_run,
             seed=self.seed,
@@ -280,18 +331,24 @@ class Session:
     def _write(self, result: Result) -> None:
         from lossgrade.reports import ReportError, write
 
+        problems = []
         for request in self.reports:
             try:
                 write(request, result)
             except ReportError as error:
-                raise pytest.UsageError(f"--lossgrade-report {error}") from None
+                problems.append(str(error))
+        if problems:
+            raise pytest.UsageError(f"--lossgrade-report {'; '.join(problems)}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.result is None:
             return
         from lossgrade.reports.terminal import show
 
-        show(self.result, terminalreporter, self.reports)
+        quiet = self.config.get_verbosity() < -1
+        show(self.result, terminalreporter, () if self.unwritten else self.reports, quiet=quiet)
+        if self.unwritten:
+            terminalreporter.write_line(f"ERROR: {self.unwritten}", red=True)
 
     # --- pytest-xdist -----------------------------------------------------------------------------
 
@@ -299,6 +356,7 @@ class Session:
     def pytest_configure_node(self, node: Any) -> None:
         """Give every process of the run the same seed."""
         node.workerinput["lossgrade_seed"] = self.seed
+        node.workerinput["lossgrade_arguments"] = (self.config.args, self.selected)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -336,6 +394,7 @@ class CriterionItem(pytest.Item):
         text = "\n".join(filter(None, (record.message, record.hint)))
         if record.advice:
             pytest.xfail(text)
+            return  # with --runxfail, where xfail() does nothing
         prefix = "not graded: " if record.outcome == "not-graded" else ""
         raise CriterionFailed(prefix + text)
 
@@ -384,53 +443,3 @@ class StudentFixture:
 
 def _attach(report: pytest.TestReport, record: dict[str, Any]) -> None:
     cast("Any", report).lossgrade = record
-
-
-def _described(item: pytest.Item, visibility: str) -> dict[str, Any]:
-    """Read a test's markers.
-
-    Raises:
-        pytest.UsageError: a marker with a wrong argument.
-    """
-    points = _argument(item, "points", 0.0)
-    if not isinstance(points, int | float) or isinstance(points, bool) or not 0 <= points < 1e4:
-        raise pytest.UsageError(f"{item.nodeid}: points({points!r}), expected a number from 0")
-    seen_by = _argument(item, "visibility", visibility)
-    allowed = ("visible", "hidden", "after_due_date", "after_published")
-    if seen_by not in allowed:
-        raise pytest.UsageError(
-            f"{item.nodeid}: visibility({seen_by!r}), expected one of {', '.join(allowed)}"
-        )
-    documented = getattr(getattr(item, "obj", None), "__doc__", None) or ""
-    return {
-        "title": documented.strip().partition("\n")[0].rstrip(".") or item.name,
-        "function": item.nodeid.partition("::")[0],
-        "points": float(points),
-        "visibility": seen_by,
-        "hint": str(_argument(item, "hint", "")),
-        "passed": False,
-        "message": "",
-    }
-
-
-def _argument(item: pytest.Item, marker: str, default: Any) -> Any:
-    found = item.get_closest_marker(marker)
-    if found is None:
-        return default
-    if len(found.args) != 1 or found.kwargs:
-        raise pytest.UsageError(f"{item.nodeid}: the marker {marker} takes one argument")
-    return found.args[0]
-
-
-def _first_line(report: pytest.TestReport, when: str) -> str:
-    """Return the line of a failed test that says what went wrong."""
-    crash = getattr(report.longrepr, "reprcrash", None)
-    text = str(crash.message if crash else report.longrepr or "failed").strip()
-    first = text.partition("\n")[0] if crash else text.rpartition("\n")[2]
-    return f"{'' if when == 'call' else f'error in {when}: '}{first}"
-
-
-def _skip_reason(report: pytest.TestReport) -> str:
-    if isinstance(report.longrepr, tuple):
-        return str(report.longrepr[2]).removeprefix("Skipped: ")
-    return str(getattr(report, "wasxfail", "") or "expected to fail")

@@ -220,7 +220,7 @@ class Student:
             self.close()
             if self.spent >= self.limits.submission_seconds - 1e-3:
                 raise WorkerLost(
-                    f"used up the {self.limits.submission_seconds:g} s for the whole submission"
+                    f"used up the {self.limits.submission_seconds:g} seconds of the whole submission"
                 ) from None
             raise error from None
         self.spent += time.monotonic() - start
@@ -304,17 +304,26 @@ class Student:
         seconds = min(seconds, self.limits.call_seconds)
         try:
             try:
-                header, received = self._ask(request, blocks, seconds)
+                return self._answer(called, request, blocks, seconds)
             except WorkerLost as error:
                 if "ran longer" in str(error) or self._ensure_worker() is None:
                     raise
-                # It may have died of an earlier call, of another function: once more.
-                header, received = self._ask(request, blocks, seconds)
+                # It may have been broken by an earlier call, of another function: once more.
+                return self._answer(called, request, blocks, seconds)
         except WorkerLost as error:
             if "ran longer" in str(error):
                 self._timeouts[key] = self._timeouts.get(key, 0) + 1
             raise CallError("lost", f"{called} {error}", _hint_for_loss(str(error))) from None
-        return _answer(header, received, called)
+
+    def _answer(
+        self, called: str, request: Mapping[str, Any], blocks: Sequence[Block], seconds: float
+    ) -> Answer:
+        header, received = self._ask(request, blocks, seconds)
+        try:
+            return _read_answer(header, received, called)
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError, RecursionError):
+            self.close()
+            raise WorkerLost("sent an answer that is no answer") from None
 
     def close(self) -> None:
         """End the worker, keep what was printed, and remove the scratch directory."""
@@ -375,6 +384,8 @@ def _nearest(wanted: Sequence[str], defined: Sequence[str]) -> str:
 
 
 def _hint_for_loss(text: str) -> str:
+    if "output" in text:
+        return "Is there a print in a loop that never ends?"
     if "ran longer" in text:
         return "Is there a loop that never ends, or work that grows with the square of the input?"
     if "segmentation fault" in text:
@@ -396,28 +407,26 @@ def _described(
     return {"block": len(blocks) - 1, "library": library, "grad": grad}
 
 
-def _answer(header: Mapping[str, Any], blocks: Sequence[Block], called: str) -> Answer:
-    try:
-        if "raised" in header:
-            raised = header["raised"]
-            text, where = plain(raised["text"]), plain(raised.get("where", ""))
-            at = f" ({where}: `{plain(raised.get('line', ''), 160)}`)" if where else ""
-            memory = "alloc" in text or raised["type"] == "MemoryError"
-            hint = "It asked for more memory than a submission may use." if memory else ""
-            raise CallError("raised", f"{called} raised {text}{at}", hint)
-        if "problem" in header:
-            raise CallError("unsupported", f"{called} {plain(header['problem'])}")
-        if "missing" in header:
-            raise CallError("missing", f"{called} {plain(header['missing'])}")
-        gradients = header.get("gradients", {})
-        return Answer(
-            _returned(header["value"], blocks),
-            tuple(_returned(g, blocks) for g in gradients.get("values", ())),
-            plain(gradients.get("problem", "")),
-            tuple(_returned(e, blocks) for e in header.get("echo", ())),
-        )
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError, RecursionError):
-        raise CallError("lost", f"{called} sent an answer that is no answer") from None
+def _read_answer(header: Mapping[str, Any], blocks: Sequence[Block], called: str) -> Answer:
+    """Read a reply to a call; any of its keys may be missing or of another type."""
+    if "raised" in header:
+        raised = header["raised"]
+        text, where = plain(raised["text"]), plain(raised.get("where", ""))
+        at = f" ({where}: `{plain(raised.get('line', ''), 160)}`)" if where else ""
+        memory = "alloc" in text or raised["type"] == "MemoryError"
+        hint = "It asked for more memory than a submission may use." if memory else ""
+        raise CallError("raised", f"{called} raised {text}{at}", hint)
+    if "problem" in header:
+        raise CallError("unsupported", f"{called} {plain(header['problem'])}")
+    if "missing" in header:
+        raise CallError("missing", f"{called} {plain(header['missing'])}")
+    gradients = header.get("gradients", {})
+    return Answer(
+        _returned(header["value"], blocks),
+        tuple(_returned(g, blocks) for g in gradients.get("values", ())),
+        plain(gradients.get("problem", "")),
+        tuple(_returned(e, blocks) for e in header.get("echo", ())),
+    )
 
 
 def _returned(tree: Mapping[str, Any], blocks: Sequence[Block]) -> Returned:

@@ -109,7 +109,7 @@ class Submission:
                     f"the folder has {len(found)} {suffix} files ({names}) and none was named "
                     "as the one with the functions"
                 )
-        raise Unloadable("the folder has no .py file and no .ipynb notebook at its top")
+        raise Unloadable("the folder has no Python file (.py) and no notebook (.ipynb) at its top")
 
     def mentions_torch(self) -> bool:
         """Say whether the word torch stands in any source file: loading it takes seconds."""

@@ -53,6 +53,8 @@ class Trial:
         self._lecture = lecture
         # The reduction that the function was found to use, where several are accepted.
         self.reduction = "none"
+        # (N, C) of the next ordinary cases; None draws one.
+        self.shape: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:

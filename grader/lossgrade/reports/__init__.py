@@ -47,6 +47,8 @@ def write(request: Request, result: Result) -> None:
         ReportError: the file cannot be written.
     """
     text = render(request.format, result)
+    if request.path.is_dir():
+        raise ReportError(f"{request.path}: is a folder, expected the path of a file")
     try:
         write_atomically(request.path, text)
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lossgrade.reports.summary import advice, points, sandbox_line, to_mend
+from lossgrade.reports.summary import advice, points, sandbox_line, to_mend, told
 
 if TYPE_CHECKING:
     from lossgrade.result import CriterionRecord, Result
@@ -60,7 +60,7 @@ def render(result: Result) -> str:
 
 def _told(criterion: CriterionRecord) -> str:
     hint = f" {_text(criterion.hint)}" if criterion.hint else ""
-    return f"{_text(criterion.message)}{hint}"
+    return f"{_text(told(criterion))}{hint}"
 
 
 def _text(text: str) -> str:

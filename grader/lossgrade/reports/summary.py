@@ -53,6 +53,13 @@ def advice(result: Result, visibilities: Sequence[str] | None = None) -> list[Cr
     ]
 
 
+def told(criterion: CriterionRecord) -> str:
+    """Return what went wrong, in one line that also says what was tested."""
+    if criterion.kind == "test" and criterion.message:
+        return f"{criterion.title}: {criterion.message}"
+    return criterion.message or criterion.title
+
+
 def points(value: float) -> str:
     """Return points as people write them: 2.5, not 2.50; 30, not 30.0."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

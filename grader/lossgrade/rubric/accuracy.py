@@ -9,7 +9,13 @@ import numpy as np
 from lossgrade import oracle
 from lossgrade.criterion import criterion
 from lossgrade.rubric import contract, scalar
-from lossgrade.rubric.cases import Case, draw_labels, draw_logits, draw_probabilities
+from lossgrade.rubric.cases import (
+    Case,
+    draw_labels,
+    draw_logits,
+    draw_probabilities,
+    ordinary_shape,
+)
 from lossgrade.rubric.cross_entropy import arguments
 
 if TYPE_CHECKING:
@@ -97,9 +103,11 @@ def draw(
 
 def ordinary(trial: Trial) -> Case:
     """Draw the arguments of one call; neither all nor none of the predictions are right."""
-    n = int(trial.rng.integers(5, 10))
+    few, c = ordinary_shape(trial)
+    # Many, and never an even number: no guess, one half least of all, is right by chance.
+    n = 10 * few + 1
     right = int(trial.rng.integers(1, n))
-    predicted, targets = draw(trial, n, 4, right)
+    predicted, targets = draw(trial, n, c, right)
     expected = np.asarray(right / n * full(trial, n))
     return Case(arguments(trial, predicted, targets), expected, f"{trial.name} of {n} examples")
 
@@ -195,7 +203,7 @@ def all_wrong(trial: Trial) -> None:
 def example_permutation(trial: Trial) -> None:
     """Reordering the examples changes nothing."""
     predicted, targets = draw(trial, 7, 4, 4)
-    order = trial.rng.permutation(7)
+    order = scalar.reordering(trial, 7)
     scalar.expect(
         trial,
         scalar.ask(trial, *arguments(trial, predicted[order], targets[order])),
@@ -209,15 +217,18 @@ def example_permutation(trial: Trial) -> None:
 def class_permutation(trial: Trial) -> None:
     """Renaming the classes of predictions and targets alike changes nothing."""
     classes, targets = draw_classes(trial, 7, 4, 4)
-    named = trial.rng.permutation(4)
-    scalar.expect(
-        trial,
-        scalar.ask(trial, *arguments(trial, prediction(trial, named[classes], 4), named[targets])),
-        scalar.ask(trial, *arguments(trial, prediction(trial, classes, 4), targets)),
-        f"{trial.name} with the classes renamed to {named.tolist()}",
-        hint="A prediction is right where it equals the target, whichever class that is.",
-        tolerance=tolerance(trial),
-    )
+    before = scalar.ask(trial, *arguments(trial, prediction(trial, classes, 4), targets))
+    for step in (1, 2, 3):
+        named = (np.arange(4) + step) % 4
+        predicted = prediction(trial, named[classes], 4)
+        scalar.compare(
+            trial,
+            arguments(trial, predicted, named[targets]),
+            before,
+            f"{trial.name} with the classes renamed to {named.tolist()}",
+            hint="A prediction is right where it equals the target, whichever class that is.",
+            tolerance=tolerance(trial),
+        )
 
 
 @criterion(points=1)
@@ -239,16 +250,18 @@ def repeated_batch(trial: Trial) -> None:
 @criterion(points=1, when=from_logits)
 def only_largest_counts(trial: Trial) -> None:
     """Only which net input is the largest counts: adding to all of an example changes nothing."""
-    predicted, targets = draw(trial, 6, 4, 4)
-    moved = predicted * 0.5 + trial.array(trial.rng.uniform(-4, 4, (6, 1)))
-    scalar.expect(
-        trial,
-        scalar.ask(trial, *arguments(trial, moved, targets)),
-        scalar.ask(trial, *arguments(trial, predicted, targets)),
-        f"{trial.name} of net inputs halved and moved up or down by example",
-        hint="The predicted class is the one with the largest net input: no threshold.",
-        tolerance=tolerance(trial),
-    )
+    predicted, targets = draw(trial, 20, 4, 13)
+    before = scalar.ask(trial, *arguments(trial, predicted, targets))
+    for low, high in ((-12, -8), (8, 12), (-4, 4)):
+        moved = predicted + trial.array(trial.rng.uniform(low, high, (20, 1)))
+        scalar.compare(
+            trial,
+            arguments(trial, moved, targets),
+            before,
+            f"{trial.name} of net inputs moved by {low} to {high}, by example",
+            hint="The predicted class is the one with the largest net input: no threshold.",
+            tolerance=tolerance(trial),
+        )
 
 
 # --- contract and robust -------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
 from lossgrade.rubric import contract
-from lossgrade.rubric.cases import Case
+from lossgrade.rubric.cases import Case, ordinary_shape
 from lossgrade.rubric.cross_entropy import arguments
 from lossgrade.rubric.derivatives import expect_gradient
 
@@ -77,7 +77,7 @@ def compare(
 
 def ordinary(trial: Trial) -> Case:
     """Draw the arguments of one call."""
-    probabilities, targets = map(trial.array, draw(trial, int(trial.rng.integers(4, 9))))
+    probabilities, targets = map(trial.array, draw(trial, ordinary_shape(trial)[0]))
     expected = reference(trial, probabilities, targets)
     what = f"{trial.name} of {len(targets)} examples"
     return Case(arguments(trial, probabilities, targets), expected, what)
@@ -156,7 +156,8 @@ def only_positives(trial: Trial) -> None:
 def zero_probabilities(trial: Trial) -> None:
     """0 log 0 counts as 0: examples that are certain and right add nothing to the others."""
     probabilities, targets = draw(trial, 6)
-    probabilities[:2] = targets[:2]
+    # 0 and 1 are among the certain ones and among the others.
+    targets[2:4] = probabilities[2:4] = (0, 1)
     order = trial.rng.permutation(6)
     what = f"{trial.name} with certain and right predictions among others"
     compare(trial, trial.array(probabilities[order]), trial.array(targets[order]), what, ZERO_HINT)
@@ -260,10 +261,9 @@ def gradient(trial: Trial) -> None:
     _, targets = draw(trial, n)
     logits = trial.rng.uniform(-1.5, 1.5, n)
     p = oracle.sigmoid(logits)
-    given = trial.array(targets)
     expect_gradient(
         trial,
-        lambda probabilities: arguments(trial, probabilities, given),
+        lambda given: arguments(trial, given, targets.astype(given.dtype)),
         logits,
         (p - targets) / (n if trial.reduction == "mean" else 1),
         f"{trial.name} of the reference sigmoid: the gradient by the net inputs",

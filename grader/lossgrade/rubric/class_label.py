@@ -89,7 +89,8 @@ def one_hot_rows(trial: Trial) -> None:
 @criterion(points=1, kind="values")
 def one_example(trial: Trial) -> None:
     """A batch of one example gets one label."""
-    compare(trial, trial.array(draw_logits(trial, 1, 5)))
+    for _ in range(4):  # a guess is right once in 7
+        compare(trial, trial.array(draw_logits(trial, 1, 7)))
 
 
 @criterion(points=1, kind="values")

@@ -1,7 +1,8 @@
 """The gradient of any one function, against the one that follows from its formula.
 
 In torch it is what autograd returns, so that a result cut off from its input is found. NumPy has
-no autograd: there the same law is tested by central differences, in float64.
+no autograd, nor has a Python float, which is enough for a number that is only looked at: there the
+same law is tested by central differences, in float64.
 
 Both are taken by unconstrained numbers z. A function of probabilities is given softmax or sigmoid
 of z by the reference, so that it only ever sees probabilities that sum to 1: what it does with
@@ -50,7 +51,7 @@ def expect_gradient(
 
     Args:
         trial: the trial of the function.
-        arguments: the arguments of a call, of the differentiated one in the right dtype.
+        arguments: makes the arguments of a call, all of the dtype of the one it is given.
         at: z, kept to a size at which third derivatives stay below 6.
         expected: the gradient, in the shape of `at`.
         what: what was computed, for the message.
@@ -62,7 +63,7 @@ def expect_gradient(
         Failure: the gradient is another, or does not flow.
     """
     cotangent = np.ones(()) if weights is None else weights
-    if trial.library == "torch":
+    if trial.library == "torch" and not _returns_plain_number(trial, arguments(given(at))):
         # The result may be of any shape with as many entries: its shape is another criterion's.
         by_argument = trial.gradient(
             *arguments(trial.array(given(at))), cotangent=cotangent, wrt=by
@@ -79,3 +80,9 @@ def expect_gradient(
 
     found = central_differences(weighted, at)
     trial.expect_values(found, expected, what, tolerance=DIFFERENCE_TOLERANCE, hint=HINT)
+
+
+def _returns_plain_number(trial: Trial, arguments: tuple[Any, ...]) -> bool:
+    """Say whether a torch function returned a Python number, which loses keeps_library."""
+    found = trial.call(*arguments)
+    return found.library == "python" and found.shape == ()

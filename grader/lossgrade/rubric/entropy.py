@@ -10,7 +10,7 @@ import numpy as np
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
 from lossgrade.rubric import scalar
-from lossgrade.rubric.cases import Case, draw_logits, draw_probabilities
+from lossgrade.rubric.cases import Case, draw_logits, draw_probabilities, ordinary_shape
 from lossgrade.rubric.derivatives import expect_gradient
 
 if TYPE_CHECKING:
@@ -31,13 +31,12 @@ def base(trial: Trial) -> float:
 
 def draw(trial: Trial, c: int) -> NDArray[np.float64]:
     """Return one distribution of C outcomes, none below 0.2 / C."""
-    return draw_probabilities(trial, 1, c)[0]
+    return draw_probabilities(trial, 1, c).reshape(c)
 
 
 def reference(trial: Trial, p: NDArray[Any]) -> NDArray[np.float64]:
     """Return the entropy of what the function is given, rounding to its dtype included."""
-    expected: NDArray[np.float64] = oracle.entropy(p.astype(np.float64), base(trial))
-    return expected
+    return np.asarray(oracle.entropy(p.astype(np.float64), base(trial)))
 
 
 def compare(trial: Trial, p: NDArray[Any], what: str = "", hint: str = "") -> None:
@@ -49,7 +48,7 @@ def compare(trial: Trial, p: NDArray[Any], what: str = "", hint: str = "") -> No
 
 def ordinary(trial: Trial) -> Case:
     """Draw the distribution of one call."""
-    p = trial.array(draw(trial, int(trial.rng.integers(3, 8))))
+    p = trial.array(draw(trial, ordinary_shape(trial)[1]))
     return Case((p,), reference(trial, p), f"{trial.name} of {len(p)} outcomes")
 
 
@@ -141,7 +140,7 @@ def certainty_is_zero(trial: Trial) -> None:
 def permutation(trial: Trial) -> None:
     """Reordering the outcomes leaves the entropy as it is."""
     p = trial.array(draw(trial, 6))
-    order = trial.rng.permutation(6)
+    order = scalar.reordering(trial, 6)
     scalar.expect(
         trial,
         scalar.ask(trial, p[order]),

@@ -9,7 +9,7 @@ import numpy as np
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
 from lossgrade.rubric import scalar
-from lossgrade.rubric.cases import Case
+from lossgrade.rubric.cases import Case, ordinary_shape
 from lossgrade.rubric.derivatives import expect_gradient
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ HINT = "Add up max(0, 1 - y * h) over the examples; the targets y are -1 and 1."
 
 
 def draw(trial: Trial, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return targets (N,) and outputs h (N,), on both sides of the margin where N allows.
+    """Return targets (N,) and outputs h (N,), inside the margin and, from N = 2 on, beyond it.
 
     y * h is 0.3 or more away from 1: no step of a central difference crosses the kink.
     """
     targets = trial.rng.choice([-1.0, 1.0], n)
     inside = trial.rng.random(n) < 0.7
-    if n >= 4:
-        targets[:4], inside[:4] = (-1, -1, 1, 1), (True, False, True, False)
+    y = targets[0]
+    targets[:4], inside[:4] = (y, -y, -y, y)[:n], (True, False, True, False)[:n]
     product = np.where(inside, trial.rng.uniform(-2, 0.7, n), trial.rng.uniform(1.3, 3, n))
     order = trial.rng.permutation(n)
     return targets[order], (targets * product)[order]
@@ -46,7 +46,7 @@ def compare(
 
 def ordinary(trial: Trial) -> Case:
     """Draw the arguments of one call."""
-    targets, h = map(trial.array, draw(trial, int(trial.rng.integers(4, 9))))
+    targets, h = map(trial.array, draw(trial, ordinary_shape(trial)[0]))
     expected = oracle.hinge_loss(h, targets)
     return Case((targets, h), expected, f"{trial.name} of {len(h)} examples")
 
@@ -109,14 +109,15 @@ def many_examples(trial: Trial) -> None:
 @criterion(points=1)
 def never_negative(trial: Trial) -> None:
     """No loss is negative."""
-    targets, h = draw(trial, 6)
-    for scale in (1, 4):
-        found = scalar.ask(trial, trial.array(targets), trial.array(scale * h))
-        if not found >= 0:
-            raise Failure(
-                f"{trial.name} returned {found:.6g}, expected a loss of 0 or more",
-                "max(0, ...) is taken of each example, before the sum.",
-            )
+    targets, _ = draw(trial, 6)
+    # One example inside the margin: what the others lie beyond it must not be taken off.
+    h = targets * np.concatenate([[0.5], trial.rng.uniform(1.3, 3, 5)])
+    found = scalar.ask(trial, trial.array(targets), trial.array(h))
+    if not found >= 0:
+        raise Failure(
+            f"{trial.name} returned {found:.6g}, expected a loss of 0 or more",
+            "max(0, ...) is taken of each example, before the sum.",
+        )
 
 
 @criterion(points=1)
@@ -170,7 +171,7 @@ def sum_of_parts(trial: Trial) -> None:
 def permutation(trial: Trial) -> None:
     """Reordering the examples changes nothing."""
     targets, h = map(trial.array, draw(trial, 6))
-    order = trial.rng.permutation(6)
+    order = scalar.reordering(trial, 6)
     scalar.expect(
         trial,
         scalar.ask(trial, targets[order], h[order]),
@@ -183,10 +184,9 @@ def permutation(trial: Trial) -> None:
 def gradient(trial: Trial) -> None:
     """The gradient by h is -y inside the margin, and 0 beyond it."""
     targets, h = draw(trial, 6)
-    given = trial.array(targets)
     expect_gradient(
         trial,
-        lambda outputs: (given, outputs),
+        lambda outputs: (targets.astype(outputs.dtype), outputs),
         h,
         np.where(targets * h < 1, -targets, 0.0),
         f"the gradient of {trial.name} by h",

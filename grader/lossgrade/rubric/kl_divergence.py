@@ -10,7 +10,7 @@ import numpy as np
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
 from lossgrade.rubric import scalar
-from lossgrade.rubric.cases import Case, draw_logits
+from lossgrade.rubric.cases import Case, draw_logits, ordinary_shape
 from lossgrade.rubric.derivatives import expect_gradient
 from lossgrade.rubric.entropy import ZERO_HINT, draw
 
@@ -43,7 +43,7 @@ def compare(
 
 def ordinary(trial: Trial) -> Case:
     """Draw the distributions of one call."""
-    p, q = map(trial.array, draw_apart(trial, int(trial.rng.integers(3, 8))))
+    p, q = map(trial.array, draw_apart(trial, ordinary_shape(trial)[1]))
     expected = oracle.kl_divergence(p.astype(np.float64), q.astype(np.float64))
     return Case((p, q), expected, f"{trial.name} of {len(p)} outcomes")
 
@@ -182,7 +182,7 @@ def certain_p(trial: Trial) -> None:
 def permutation(trial: Trial) -> None:
     """Reordering the outcomes of both alike leaves the divergence as it is."""
     p, q = map(trial.array, draw_apart(trial, 6))
-    order = trial.rng.permutation(6)
+    order = scalar.reordering(trial, 6)
     scalar.expect(
         trial,
         scalar.ask(trial, p[order], q[order]),
@@ -196,10 +196,9 @@ def gradient(trial: Trial) -> None:
     """The gradient by the net inputs of q = softmax(z) is q - p."""
     logits = draw_logits(trial, 1, 4)[0] / 2
     p = oracle.softmax(draw_logits(trial, 1, 4)[0] / 2)
-    given = trial.array(p)
     expect_gradient(
         trial,
-        lambda q: (given, q),
+        lambda q: (p.astype(q.dtype), q),
         logits,
         oracle.softmax(logits) - p,
         f"{trial.name} of p and the reference softmax: the gradient by the net inputs of q",

@@ -199,15 +199,6 @@ def large_logits(trial: Trial) -> None:
 
 
 @criterion(points=1, kind="robust")
-def certain_class(trial: Trial) -> None:
-    """The log-probability of a nearly certain class keeps to 0, that of the others to their gap."""
-    logits = np.zeros((2, 3))
-    gaps = np.round(trial.rng.uniform(20, 90, (2, 2)))
-    logits[:, 1:] = -gaps
-    compare(trial, trial.array(logits[:, trial.rng.permutation(3)]))
-
-
-@criterion(points=1, kind="robust")
 def infinite_logits(trial: Trial) -> None:
     """A net input of minus infinity gives the log-probability minus infinity."""
     logits = trial.array(draw_logits(trial, 3, 4))

@@ -183,7 +183,7 @@ def repeated_entries(trial: Trial) -> None:
 def permutation(trial: Trial) -> None:
     """Reordering the entries of both alike, or their shape, changes nothing."""
     targets, predictions = map(trial.array, draw(trial, 3, 4))
-    order = trial.rng.permutation(12)
+    order = scalar.reordering(trial, 12)
     scalar.expect(
         trial,
         scalar.ask(trial, targets.ravel()[order], predictions.ravel()[order]),
@@ -197,10 +197,9 @@ def permutation(trial: Trial) -> None:
 def gradient(trial: Trial) -> None:
     """The gradient by the predictions is 2 * (prediction - target) / number of entries."""
     targets, predictions = draw(trial, 6)
-    given = trial.array(targets)
     expect_gradient(
         trial,
-        lambda h: (given, h),
+        lambda h: (targets.astype(h.dtype), h),
         predictions,
         2 * (predictions - targets) / 6,
         f"the gradient of {trial.name} by the predictions",
@@ -216,10 +215,11 @@ def large_values(trial: Trial) -> None:
     """Entries as large as 10,000 have the right error."""
     # Whole numbers whose differences are small: nothing is rounded, unless squares are
     # subtracted instead of differences squared.
-    targets = np.round(trial.rng.uniform(-10_000, 10_000, 8))
-    predictions = targets + trial.rng.integers(-3, 4, 8)
     what = f"{trial.name} of entries as large as 10,000 whose differences are small"
-    compare(trial, trial.array(targets), trial.array(predictions), what)
+    for size in (8, 16, 32):
+        targets = np.round(trial.rng.uniform(-10_000, 10_000, size))
+        predictions = targets + trial.rng.integers(-3, 4, size)
+        compare(trial, trial.array(targets), trial.array(predictions), what)
 
 
 @criterion(points=1, kind="robust")

@@ -10,7 +10,7 @@ from lossgrade.criterion import criterion
 from lossgrade.rubric import contract
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from lossgrade.trial import Trial
 
@@ -53,6 +53,14 @@ def compare(
     """Expect one number from a call."""
     found = ask(trial, *arguments, what=what)
     expect(trial, found, expected, what, hint=hint, tolerance=tolerance)
+
+
+def reordering(trial: Trial, n: int) -> NDArray[np.int64]:
+    """Return a random order of n > 1 in which nothing keeps its place."""
+    while True:
+        order = trial.rng.permutation(n)
+        if (order != np.arange(n)).all():
+            return order
 
 
 @criterion(points=1, kind="contract")

@@ -12,7 +12,7 @@ from typing import IO
 
 CHUNK = 1 << 16
 # What is printed beyond this is an endless loop, not a student's debugging.
-FLOOD_BYTES = 64 << 20
+FLOOD_BYTES = 32 << 20
 
 
 class TimedOut(Exception):
@@ -35,7 +35,7 @@ class _Output:
         self.count += len(piece)
         self.printed += piece[: max(0, self.cap - len(self.printed))]
         if self.count > FLOOD_BYTES:
-            raise TimedOut(f"printed more than {FLOOD_BYTES >> 20} MiB")
+            raise TimedOut(f"printed more than {FLOOD_BYTES >> 20} MiB of output")
 
 
 class PipeChannel(_Output):
@@ -145,7 +145,7 @@ class ThreadChannel(_Output):
         while len(self._held) < count:
             left = deadline - time.monotonic()
             if self._flooded:
-                raise TimedOut(f"printed more than {FLOOD_BYTES >> 20} MiB")
+                raise TimedOut(f"printed more than {FLOOD_BYTES >> 20} MiB of output")
             try:
                 # Woken now and then, so that a flood of output is noticed.
                 piece = self._pieces.get(timeout=max(0, min(left, 0.2)))

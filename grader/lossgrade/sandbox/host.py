@@ -236,16 +236,21 @@ class Zygote:
 
 @dataclass
 class Worker:
-    """One student's process, as the trusted side sees it."""
+    """One student's process, as the trusted side sees it.
+
+    Attributes:
+        sandbox: the level of isolation and its layers, told before any student code ran.
+        status: how the process ended: exit code, or minus the signal; None while it lives.
+    """
 
     channel: PipeChannel | ThreadChannel
     end: Callable[[], int]
     enter_seconds: float = ENTER_SECONDS
     sandbox: dict[str, Any] = field(init=False)
+    status: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         try:
-            # Sent before any code of the student's runs: the level, and each layer on or off.
             self.sandbox = self._receive(time.monotonic() + self.enter_seconds).header
             self.sandbox["layers"] = list(self.sandbox["layers"])
         except (TimedOut, Closed, ProtocolError, KeyError) as error:
@@ -268,7 +273,9 @@ class Worker:
             reply = self._receive(deadline)
         except TimedOut as error:
             self.close()
-            raise WorkerLost(str(error) or f"ran longer than {seconds:g} s") from None
+            printing = self.channel.count >> 20
+            also = f", printing {printing} MiB of output" if printing else ""
+            raise WorkerLost(str(error) or f"ran longer than {seconds:g} seconds{also}") from None
         except Closed:
             raise WorkerLost(_death(self.close())) from None
         except ProtocolError as error:
@@ -293,9 +300,10 @@ class Worker:
 
     def close(self) -> int:
         """Kill the worker's whole process group and return its exit code (negative: signal)."""
-        status = self.end()
-        self.channel.close()
-        return status
+        if self.status is None:
+            self.status = self.end()
+            self.channel.close()
+        return self.status
 
 
 def _death(status: int) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import __future__
 
 import ast
+import codecs
 import json
 import sys
 import types
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,15 @@ TEXT_CAP = 600
 
 # Cell magics whose body is Python; under others (%%bash, %%html, %%writefile ...) it is not.
 PYTHON_CELL_MAGICS = {"%%time", "%%timeit", "%%capture", "%%prun"}
+
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+BYTE_ORDER_MARKS = (
+    ("UTF-32", codecs.BOM_UTF32_LE),
+    ("UTF-32", codecs.BOM_UTF32_BE),
+    ("UTF-16", codecs.BOM_UTF16_LE),
+    ("UTF-16", codecs.BOM_UTF16_BE),
+)
 
 
 class LoadError(Exception):
@@ -61,8 +71,9 @@ def load(path: Path, display: str) -> Loaded:
         for name, code in _cells(content, display):
             _run_cell(loaded, code, name)
     else:
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise LoadError(f"{display}: the file is UTF-16 text; save it as UTF-8")
+        for encoding, mark in BYTE_ORDER_MARKS:
+            if content.startswith(mark):
+                raise LoadError(f"{display}: the file is {encoding} text; save it as UTF-8")
         if b"\0" in content:
             line = content[: content.index(b"\0")].count(b"\n") + 1
             raise LoadError(f"{display}, line {line}: the file holds NUL bytes; save it as UTF-8")
@@ -83,6 +94,8 @@ def _parse(code: bytes | str, name: str) -> ast.Module:
         shown = f": `{error.text.strip()[:120]}`" if error.text and error.text.strip() else ""
         if "codec can't decode" in str(error.msg) or "(unicode error)" in str(error.msg):
             raise LoadError(f"{where}: not UTF-8 text ({error.msg}); save it as UTF-8") from None
+        if "encoding" in str(error.msg):
+            raise LoadError(f"{where}: {error.msg}; save the file as UTF-8") from None
         raise LoadError(f"{where}: {type(error).__name__}: {error.msg}{shown}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise LoadError(
@@ -111,7 +124,7 @@ def describe(error: BaseException) -> str:
     """Return `error` in one capped line, whatever its `__str__` does."""
     name = type(error).__name__
     if isinstance(error, SystemExit):
-        return "the program ended itself (sys.exit)"
+        return "SystemExit: the program ended itself, as sys.exit does"
     if isinstance(error, EOFError):
         return "EOFError: input() has nobody to ask here"
     try:
@@ -125,17 +138,22 @@ def _cells(content: bytes, display: str) -> list[tuple[str, str]]:
     try:
         notebook = json.loads(content.decode("utf-8-sig"))
         raw = notebook["cells"] if "cells" in notebook else notebook["worksheets"][0]["cells"]
-        cells = []
-        for number, cell in enumerate(raw, 1):
-            if cell.get("cell_type") == "code":
-                source = cell.get("source", cell.get("input", ""))
-                text = source if isinstance(source, str) else "".join(source)
-                cells.append((f"{display}, cell {number}", text))
+        cells = [
+            (f"{display}, cell {number}", _source(cell))
+            for number, cell in enumerate(raw, 1)
+            if isinstance(cell, dict) and cell.get("cell_type") == "code"
+        ]
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         raise LoadError(f"{display}: not a Jupyter notebook (its JSON cannot be read)") from None
     if not any(text.strip() for _, text in cells):
         raise LoadError(f"{display}: the notebook has no code cell with code in it")
     return cells
+
+
+def _source(cell: dict[str, Any]) -> str:
+    source = cell.get("source", cell.get("input"))
+    lines = [source] if isinstance(source, str) else source if isinstance(source, list) else []
+    return "".join(line for line in lines if isinstance(line, str))
 
 
 def _run_cell(loaded: Loaded, code: str, name: str) -> None:

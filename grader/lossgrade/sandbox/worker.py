@@ -77,7 +77,12 @@ class Calls:
         except LoadError as error:
             return {"failed": str(error)}
         namespace = self.loaded.module.__dict__
-        found = {key: self._find(key, names, namespace) for key, names in request["names"].items()}
+        found = {}
+        for key, names in request["names"].items():
+            try:
+                found[key] = self._find(key, names, namespace)
+            except BaseException as error:  # noqa: BLE001 - looking at it ran the student's code
+                found[key] = {"name": names[0], "problem": f"cannot be used: {describe(error)}"}
         defined = [name for name in namespace if not name.startswith("_")]
         return {"found": found, "defined": defined[:NAME_CAP], "notes": self.loaded.notes}
 
@@ -105,6 +110,8 @@ class Calls:
                 value = getattr(value, "forward", value)
             if not callable(value):
                 return {"name": name, "problem": f"is {_a(type(value).__name__)}, not a function"}
+            if inspect.iscoroutinefunction(value):
+                return {"name": name, "problem": "is async; define it with a plain `def`"}
             self.functions[key] = value
             return answer
         return {}
@@ -248,6 +255,8 @@ def _value(value: Any, out: list[Block], depth: int = 0) -> dict[str, Any]:
 def _from_tensor(torch: Any, value: Any, out: list[Block]) -> dict[str, Any]:
     with torch._C.DisableTorchFunctionSubclass():
         tensor = torch.Tensor.detach(value)
+        if tensor.is_nested:
+            raise Unsupported("returned a nested tensor; return a plain one")
         if tensor.layout != torch.strided:
             raise Unsupported("returned a sparse tensor; return a dense one (.to_dense())")
         if tensor.device.type == "meta":
@@ -257,6 +266,7 @@ def _from_tensor(torch: Any, value: Any, out: list[Block]) -> dict[str, Any]:
         dtype = str(tensor.dtype).removeprefix("torch.")
         if dtype not in protocol.ITEM_BYTES:
             tensor = tensor.to(torch.float32)
+        _check_size(tensor.numel() * tensor.element_size())
         plain = tensor.cpu().contiguous().as_subclass(torch.Tensor).numpy()
     out.append(Block(str(plain.dtype), plain.shape, plain.tobytes()))
     return {
@@ -269,6 +279,7 @@ def _from_tensor(torch: Any, value: Any, out: list[Block]) -> dict[str, Any]:
 
 
 def _from_numpy(np: Any, value: Any, out: list[Block]) -> dict[str, Any]:
+    _check_size(np.ndarray.__getattribute__(value, "nbytes") if value.shape else 0)
     plain = np.array(value, order="C", subok=False)
     if plain.dtype.kind == "O":
         raise Unsupported("returned an object array (dtype=object); are its rows of equal length?")
@@ -285,6 +296,14 @@ def _from_numpy(np: Any, value: Any, out: list[Block]) -> dict[str, Any]:
         "container": type(value).__name__,
         "dtype": dtype,
     }
+
+
+def _check_size(count: int) -> None:
+    if count > protocol.PAYLOAD_CAP:
+        raise Unsupported(
+            f"returned {count >> 20} MiB, more than the {protocol.PAYLOAD_CAP >> 20} MiB "
+            "that a result may have"
+        )
 
 
 def _numbers(

@@ -1,0 +1,272 @@
+"""The README and docs: generated parts are fresh, commands give the output shown, links resolve."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]  # its stubs are a package of their own
+import pytest
+
+from lossgrade.assignment import BUILT_IN, built_in_text, parse_assignment
+from lossgrade.result import CriterionRecord, Result
+
+ROOT = Path(__file__).resolve().parents[2]
+INDEX = ROOT / "fixtures" / "lossgrade_fixtures" / "submissions" / "index.toml"
+
+
+def _generator() -> Any:
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["docs_generate"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = _generator()
+PAGES: list[Path] = [*generate.PAGES, generate.RUBRIC]
+BLOCKS = [
+    (page, block) for page in PAGES for block in generate.blocks(page.read_text(encoding="utf-8"))
+]
+
+
+def blocks_of(*languages: str) -> list[Any]:
+    return [
+        pytest.param(page, block, id=f"{page.name}:{block.line}")
+        for page, block in BLOCKS
+        if block.language in languages
+    ]
+
+
+def file_of(page: str, name: str) -> str:
+    """Return the text of the file that a page shows under this name."""
+    found = [
+        block.text
+        for block in generate.blocks((ROOT / page).read_text(encoding="utf-8"))
+        if block.file == name
+    ]
+    assert len(found) == 1, f"{page}: {len(found)} blocks for the file {name}, expected 1"
+    return str(found[0])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*generate.PAGES, generate.RUBRIC, *generate.SCHEMAS],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_is_fresh(path: Path) -> None:
+    """Tables, schemas and commands' output are what the code says and does now."""
+    found = path.read_text(encoding="utf-8")
+    assert found == generate.expected(path), "stale; run: python docs/generate.py"
+
+
+@pytest.mark.parametrize(
+    ("shown", "found", "same"),
+    [
+        pytest.param("1 failed in 1.60s\n", "1 failed in 0.20s\n", True, id="another time"),
+        pytest.param("= 1 failed in 9.9s =\n", "== 1 failed in 10.20s ==\n", True, id="a rule"),
+        pytest.param("2.5 of 30\n", "7.5 of 30\n", False, id="other points"),
+        pytest.param("a\n...\nz\n", "a\nb\nc\nz\n", True, id="lines left out"),
+        pytest.param("a\n...\nz\n", "a\nb\nc\n", False, id="the end is another"),
+        pytest.param("isolation: process\n", "isolation: contained\n", True, id="isolation"),
+        pytest.param(
+            "isolation: process (off:\n  a, b)\nend\n",
+            "isolation: contained\nend\n",
+            True,
+            id="isolation told in two lines",
+        ),
+    ],
+)
+def test_outputs_are_compared(shown: str, found: str, same: bool) -> None:
+    """Times and isolation may differ, nothing else may."""
+    assert generate._same(shown, found) is same
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_resolve(page: Path) -> None:
+    """Every relative link names a file that exists, and a heading that it has."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", _prose(page)):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        assert path.is_file(), f"{page.name}: no file {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.M)
+            anchors = [
+                re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings
+            ]
+            assert anchor in anchors, f"{page.name}: no heading {target}"
+
+
+def test_index_links_every_page() -> None:
+    """docs/index.md leads everywhere."""
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    for path in [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("schemas/*")]:
+        if path.name != "index.md":
+            assert f"({path.relative_to(ROOT / 'docs').as_posix()})" in text
+
+
+@pytest.mark.parametrize(("page", "block"), blocks_of("python"))
+def test_python_compiles(page: Path, block: Any) -> None:
+    """Every Python block is Python."""
+    compile(block.text, f"{page.name}:{block.line}", "exec")
+
+
+@pytest.mark.parametrize(("page", "block"), blocks_of("toml"))
+def test_toml_is_an_assignment(page: Path, block: Any) -> None:
+    """Every TOML block is a whole assignment, by the model and by the published schema."""
+    if block.file == "index.toml":
+        pytest.skip("an entry of the example submissions")
+    parse_assignment(block.text, f"{page.name}:{block.line}")
+    jsonschema.validate(tomllib.loads(block.text), _schema("assignment"))
+
+
+def test_built_in_assignments_follow_the_schema() -> None:
+    """What `lossgrade assignment show` prints is valid by the published schema."""
+    for name in BUILT_IN:
+        jsonschema.validate(tomllib.loads(built_in_text(name)), _schema("assignment"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"strictnes": "lecture"}, id="unknown key"),
+        pytest.param({"tolerance": 0}, id="tolerance of 0"),
+        pytest.param({"functions": {}}, id="no function"),
+        pytest.param({"functions": {"a b": {"rubric": "softmax"}}}, id="key with a space"),
+    ],
+)
+def test_schema_refuses(change: dict[str, Any]) -> None:
+    """The published schema finds mistakes as the model does."""
+    wrong = {**tomllib.loads(built_in_text("d2l")), **change}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, _schema("assignment"))
+
+
+@pytest.mark.parametrize(("page", "block"), blocks_of("json"))
+def test_json_parses(page: Path, block: Any) -> None:
+    """Every JSON block is JSON."""
+    json.loads(block.text)
+
+
+@pytest.mark.parametrize(("page", "block"), blocks_of("sh", "bash"))
+def test_shell_parses(page: Path, block: Any) -> None:
+    """Every shell block is accepted by bash, which does not run it."""
+    checked = subprocess.run(
+        ["bash", "-n"], input=block.text, text=True, capture_output=True, timeout=20
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_result_keys_are_explained() -> None:
+    """docs/reports.md has a line for every key of the record and of its criteria."""
+    text = _prose(ROOT / "docs" / "reports.md")
+    rows = " ".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+    keys = {key.rstrip("_") for key in (*Result.model_fields, *CriterionRecord.model_fields)}
+    assert sorted(keys) == sorted(set(re.findall(r"`(\w+)`", rows)))
+
+
+def test_index_entry_is_like_the_others() -> None:
+    """The example in CONTRIBUTING.md has the keys that index.toml explains, and a real file."""
+    [entry] = tomllib.loads(file_of("CONTRIBUTING.md", "index.toml"))["submission"]
+    entries = tomllib.loads(INDEX.read_text(encoding="utf-8"))["submission"]
+    [real] = [each for each in entries if each["path"] == entry["path"]]
+    assert entry.keys() == real.keys()
+    for key in ("assignment", "verdict", "library", "function", "misconception"):
+        assert entry[key] == real[key]
+
+
+def test_gradescope_example(tmp_path: Path) -> None:
+    """The autograder of docs/reports.md writes results.json, and points lost are no failure."""
+    source = tmp_path / "source"
+    for folder in (source, tmp_path / "submission", tmp_path / "results"):
+        folder.mkdir()
+    for name in ("homework.toml", "pytest.ini"):
+        (source / name).write_text(file_of("docs/reports.md", name), encoding="utf-8")
+    (tmp_path / "submission" / "hw.py").write_text(file_of("docs/reports.md", "hw.py"))
+    script = file_of("docs/reports.md", "run_autograder")
+    assert "/opt/lossgrade/bin/pip install" in file_of("docs/reports.md", "setup.sh")
+    script = script.replace("/opt/lossgrade/bin", str(Path(sys.executable).parent))
+    script = script.replace("/autograder", str(tmp_path))
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r'"seed": "[0-9a-f]+"', done.stdout)
+    record = json.loads((tmp_path / "results" / "record.json").read_text(encoding="utf-8"))
+    jsonschema.validate(record, _schema("result"))
+    results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert results["score"] == record["score"] + record["bonus"]
+    assert len(results["tests"]) == len(record["criteria"])
+
+
+def test_classroom_example(tmp_path: Path) -> None:
+    """to_classroom.py of docs/reports.md gives the reporter every visible criterion's points."""
+    script = tmp_path / "to_classroom.py"
+    script.write_text(file_of("docs/reports.md", "to_classroom.py"), encoding="utf-8")
+    criterion = {
+        "id": "a.b", "function": "a", "title": "B holds", "kind": "law", "outcome": "passed",
+        "score": 2.5, "max_score": 2.5, "visibility": "visible",
+    }  # fmt: skip
+    hidden = {**criterion, "id": "a.c", "visibility": "hidden"}
+    failed = {
+        **criterion,
+        "id": "a.d",
+        "outcome": "failed",
+        "score": 0,
+        "message": "m",
+        "hint": "h",
+    }
+    record = Result.model_validate(
+        {
+            "schema": "lossgrade/result/v1",
+            "submission": {"id": "hw", "path": "hw.py"},
+            "assignment": {"name": "x", "version": "1"},
+            "score": 5, "max_score": 7.5, "outcome": "failed",
+            "criteria": [criterion, hidden, failed],
+            "functions": {}, "sandbox": {"level": "process"}, "seed": "1",
+            "started_at": "2026-01-01T00:00:00+00:00", "duration_s": 1,
+        }
+    )  # fmt: skip
+    path = tmp_path / "record.json"
+    path.write_text(record.to_json(), encoding="utf-8")
+    out = subprocess.run(
+        [sys.executable, "-I", script, path], text=True, capture_output=True, check=True, timeout=20
+    ).stdout
+    made = json.loads(base64.b64decode(out.removeprefix("result=")))
+    assert made["status"] == "fail"
+    assert [(t["status"], t["score"]) for t in made["tests"]] == [("pass", 2.5), ("fail", 0)]
+    assert made["tests"][1]["message"] == "m h"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_fits_the_page(page: Path) -> None:
+    """Prose has lines of 100 characters at most; tables and blocks are as long as they are."""
+    lines = _prose(page).splitlines()
+    assert [line for line in lines if len(line) > 100 and not line.startswith("|")] == []
+
+
+def _schema(name: str) -> Any:
+    path = ROOT / "docs" / "schemas" / f"{name}-v1.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _prose(page: Path) -> str:
+    """Return a page without its fenced blocks."""
+    text = page.read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
