@@ -265,14 +265,18 @@ def measure(bench: Bench, rounds: int, without: list[str]) -> dict[str, Any]:
     machine = f"{platform.system()} {platform.machine()}, {cpus} CPUs"
     versions = ", ".join(f"{n} {v}" for n, v in about["versions"].items() if v)
     plugins = [p for p in about["other_pytest_plugins"] if p not in without]
-    print(f"{machine}; load average before: {load[0]:.1f}; {rounds} rounds")
+    after = os.getloadavg()
+    print(f"{machine}; load average {load[0]:.1f} before, {after[0]:.1f} after; {rounds} rounds")
     print(f"{versions}; other pytest plugins: {', '.join(plugins) or 'none'}\n")
     print(table(commands))
     print(f"\n{'':6} {'of medians':>11} {'median of pairs':>16} {'target':>8}")
     for each in comparisons:
+        # Enough digits that 1.603 is not shown as a 1.6 that missed 1.6.
+        digits = 3 if each.unit == "x" else 1
         print(
-            f"{each.name:6} {each.of_medians:8.2f} {each.unit:2} {each.paired_median:13.2f} "
-            f"{each.unit:2} {each.target:5g} {each.unit:2}  {each.verdict}"
+            f"{each.name:6} {each.of_medians:8.{digits}f} {each.unit:2} "
+            f"{each.paired_median:13.{digits}f} {each.unit:2} {each.target:5g} {each.unit:2}  "
+            f"{each.verdict}"
         )
     print(
         f"\n{NUMPY.name} is graded without torch: {'met' if without_torch else 'MISSED'} "
@@ -285,7 +289,7 @@ def measure(bench: Bench, rounds: int, without: list[str]) -> dict[str, Any]:
     )
     return {
         "machine": machine,
-        "load_average_before": load[0],
+        "load_average": {"before": load[0], "after": after[0]},
         **about,
         "left_out_plugins": without,
         "rounds": rounds,

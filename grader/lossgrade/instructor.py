@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from lossgrade.sandbox.protocol import ITEM_BYTES
 from lossgrade.student import CallError
 
 if TYPE_CHECKING:
@@ -25,20 +26,25 @@ def call(
     *,
     grad: bool,
 ) -> Any:
-    """Call the submission's function `name`; see `StudentFixture.call`."""
+    """Call the submission's function `name`; see `StudentFixture.call`.
+
+    Raises:
+        TypeError: an argument that cannot be given to another process.
+    """
     __tracebackhide__ = True
     accepted = {n: key for key, spec in grading.assignment.graded.items() for n in spec.names}
     library = "torch" if any(map(_is_tensor, (*arguments, *keywords.values()))) else "numpy"
     if grad:
         library = "torch"
-    given = [_plain(argument) for argument in arguments]
+    given = [_plain(argument, f"argument {i} of {name}") for i, argument in enumerate(arguments, 1)]
+    named = {key: _plain(value, f"{key} of {name}") for key, value in keywords.items()}
     wrt = [i for i, a in enumerate(given) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
     try:
         answer = grading.student.call(
             accepted.get(name, name),
             given,
             library,
-            keywords={key: _plain(value) for key, value in keywords.items()},
+            keywords=named,
             wrt=wrt if grad else (),
         )
     except CallError as error:
@@ -59,12 +65,42 @@ def _is_tensor(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def _plain(argument: Any) -> Any:
+def _plain(argument: Any, what: str) -> Any:
+    """Return an array as the protocol carries it, or a value as JSON does.
+
+    Raises:
+        TypeError: neither can be made of it.
+    """
+    __tracebackhide__ = True
     if _is_tensor(argument):
-        return argument.detach().cpu().numpy()
-    if isinstance(argument, np.generic):
-        return argument.item()
-    return argument
+        torch = sys.modules["torch"]
+        if argument.dtype is torch.bfloat16:
+            argument = argument.float()
+        argument = argument.detach().cpu().numpy()
+    if isinstance(argument, np.ndarray):
+        native = argument.dtype.newbyteorder("=")
+        if native.name not in ITEM_BYTES:
+            raise TypeError(
+                f"{what}: an array of {native} cannot be given to the submission; "
+                f"it can be of {', '.join(ITEM_BYTES)}"
+            )
+        return np.asarray(argument, native)
+    return _jsonable(argument, what)
+
+
+def _jsonable(value: Any, what: str) -> Any:
+    __tracebackhide__ = True
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, list | tuple):
+        return [_jsonable(item, what) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    inside = " in a list" if isinstance(value, np.ndarray) or _is_tensor(value) else ""
+    raise TypeError(
+        f"{what}: {type(value).__name__}{inside} cannot be given to the submission; "
+        "arrays, numbers, texts, None and lists of these last three can"
+    )
 
 
 def _shaped(returned: Returned, *, tensors: bool) -> Any:

@@ -166,9 +166,9 @@ def _argument(item: pytest.Item, marker: str, default: Any) -> Any:
     if found is None:
         return default
     if len(found.args) != 1 or found.kwargs:
+        given = ", ".join([*map(repr, found.args), *(f"{k}=..." for k in found.kwargs)])
         raise pytest.UsageError(
-            f"{item.nodeid}: the marker {marker} takes one argument, "
-            f"found {len(found.args) + len(found.kwargs)}"
+            f"{item.nodeid}: {marker}({given}), expected one argument and no name for it"
         )
     return found.args[0]
 

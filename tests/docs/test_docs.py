@@ -254,7 +254,7 @@ def test_classroom_example(tmp_path: Path) -> None:
     assert made["tests"][1]["message"] == "m h"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", generate.PAGES, ids=lambda page: page.name)
 def test_fits_the_page(page: Path) -> None:
     """Prose has lines of 100 characters at most; tables and blocks are as long as they are."""
     lines = _prose(page).splitlines()

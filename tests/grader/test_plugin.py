@@ -225,10 +225,6 @@ def test_twice_quiet_prints_one_line(grade: Any) -> None:
     assert lines[1].startswith("55 criteria not graded: was not run")
 
 
-def test_no_summary_is_pytests_own_wish(grade: Any) -> None:
-    assert "of 100 points" not in grade("--no-summary", "-k", "one_hot").out
-
-
 def test_advice_costs_nothing_also_with_runxfail(grade: Any) -> None:
     run = grade("--runxfail", "-k", "softmax")
     assert run.code == 0
