@@ -271,9 +271,9 @@ def load_assignment(name_or_path: str) -> tuple[Assignment, Path | None]:
     path = Path(name_or_path)
     if not path.suffix and not path.exists():
         near = difflib.get_close_matches(name_or_path, BUILT_IN, 1, 0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise AssignmentError(
-            f"no assignment {name_or_path!r}{hint} Built in: {', '.join(BUILT_IN)}; "
+            f"no assignment {name_or_path!r}{hint}; built in are {', '.join(BUILT_IN)}, "
             "or give the path of a .toml file"
         )
     try:
@@ -315,12 +315,13 @@ def _mistake(mistake: Any, text: str, filename: str) -> str:
     """Turn one pydantic error into `file:line: key: found, expected`."""
     keys = [part for part in mistake["loc"] if isinstance(part, int | str)]
     # Inside the union of functions pydantic puts the tag after the function's key.
+    rubric = ""
     if len(keys) > 2 and keys[0] == "functions" and keys[2] in RUBRICS:
-        del keys[2]
+        rubric = str(keys.pop(2))
     keys = [key for key in keys if key != "[key]"]
     kind, context, found = mistake["type"], mistake.get("ctx", {}), mistake["input"]
     if kind == "extra_forbidden":
-        allowed = _allowed_keys(keys)
+        allowed = _allowed_keys(keys, rubric)
         near = difflib.get_close_matches(str(keys[-1]), allowed, 1)
         did_you_mean = f"did you mean {near[0]!r}? " if near else ""
         says = f"unknown key; {did_you_mean}allowed: {', '.join(allowed)}"
@@ -340,8 +341,8 @@ def _mistake(mistake: Any, text: str, filename: str) -> str:
     return f"{filename}:{_line_of(keys, text)}: {'.'.join(map(str, keys))}: {says}"
 
 
-def _allowed_keys(keys: list[Any]) -> list[str]:
-    """Return the keys allowed beside the last of `keys`."""
+def _allowed_keys(keys: list[Any], rubric: str) -> list[str]:
+    """Return the keys allowed beside the last of `keys`, in a function of `rubric`."""
     model: Any = Assignment
     if keys[0] == "limits":
         model = LimitSettings
@@ -351,7 +352,7 @@ def _allowed_keys(keys: list[Any]) -> list[str]:
         model = CriterionSettings
     elif keys[0] == "functions":
         union = AnyFunction.__args__[0].__args__
-        return sorted({name for member in union for name in member.model_fields})
+        model = next(m for m in union if m.model_fields["rubric"].annotation == Literal[rubric])
     return sorted(model.model_fields)
 
 

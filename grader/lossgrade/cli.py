@@ -67,13 +67,11 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from lossgrade.assignment import AssignmentError, built_in_text, load_assignment
+    from lossgrade.assignment import BUILT_IN, built_in_text
 
-    try:
-        load_assignment(options.name)
-        print(built_in_text(options.name), end="")
-    except (AssignmentError, FileNotFoundError) as error:
-        return _usage(error)
+    if options.name not in BUILT_IN:
+        return _usage(f"assignment show {options.name}: expected one of {', '.join(BUILT_IN)}")
+    print(built_in_text(options.name), end="")
     return 0
 
 
@@ -109,7 +107,7 @@ def _demo(options: argparse.Namespace) -> int:
     return run(options.out)
 
 
-def _usage(error: Exception) -> int:
+def _usage(error: object) -> int:
     print(f"lossgrade: {error}", file=sys.stderr)
     return 2
 

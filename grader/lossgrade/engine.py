@@ -103,6 +103,10 @@ def manifest(assignment: Assignment, folder: Path | None = None) -> list[Graded]
             *(each for each in extra if each.function == key),
         ]
         names = [each.name for each in available]
+        if doubled := next((name for name in names if names.count(name) > 1), ""):
+            raise AssignmentError(
+                f"extra_criteria: {key}.{doubled} exists already; give the function another name"
+            )
         for name in spec.criteria:
             if name not in names:
                 raise AssignmentError(
@@ -181,6 +185,7 @@ def _extra_criteria(assignment: Assignment, folder: Path | None) -> list[Criteri
         if not path.is_file() or spec is None or spec.loader is None:
             raise AssignmentError(f"extra_criteria: {path}: no such Python file")
         module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
         try:
             spec.loader.exec_module(module)
         except Exception as error:
@@ -303,19 +308,19 @@ class Grading:
             elif "torch" not in self.student.zygote.frameworks:
                 self._libraries[key] = "numpy"
             else:
-                self._libraries[key] = self._tried(key) or self._majority() or "torch"
+                self._libraries[key] = self._tried(key) or self._majority()
         return self._libraries[key]
 
     def _majority(self) -> str:
-        """Return the library that most functions of the submission keep to, if any does."""
+        """Return the library that most functions of the submission keep to."""
         kept = [self._tried(key) for key in self.assignment.graded]
-        return max(("torch", "numpy"), key=kept.count) if any(kept) else ""
+        return max(("torch", "numpy"), key=kept.count)
 
     def _tried(self, key: str) -> str:
-        """Torch if a tensor comes back in the graph, NumPy if an array does; else nothing.
+        """Torch if a tensor comes back in the graph, NumPy if an array does, or what works alone.
 
-        A NumPy function in a file that mentions torch is a NumPy solution; a torch function that
-        takes a detour through NumPy fails on NumPy arrays, and stays undecided.
+        A NumPy function in a file that mentions torch is a NumPy solution. Nothing is returned
+        for one that takes both and keeps to neither.
         """
         if key not in self._tries:
             self._tries[key] = self._try_libraries(key)
@@ -324,6 +329,7 @@ class Grading:
     def _try_libraries(self, key: str) -> str:
         if self.student.missing(key):
             return ""
+        gave = []
         for library in ("torch", "numpy"):
             trial = self._bare_trial(key, f"{key}:library", library)
             case = trial.ordinary()
@@ -332,11 +338,12 @@ class Grading:
                 answer = trial.answer(case.arguments, wrt=floats if library == "torch" else ())
             except Failure:
                 continue
+            gave.append(library)
             cut_off = library == "torch" and floats and "cut off" in answer.gradient_problem
             differentiable = np.asarray(case.expected).dtype.kind == "f"
             if answer.value.library == library and not (cut_off and differentiable):
                 return library
-        return ""
+        return gave[0] if len(gave) == 1 else ""
 
     def _require(self, key: str, precondition: Callable[[Trial], None]) -> None:
         """Fail unless a precondition holds, tried once for each function.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from lossgrade.markers import Unavailable
+from lossgrade.sandbox.host import SandboxUnavailable
 from lossgrade.sandbox.protocol import ITEM_BYTES
 from lossgrade.student import CallError
 
@@ -30,6 +32,7 @@ def call(
 
     Raises:
         TypeError: an argument that cannot be given to another process.
+        Unavailable: no worker can be started on this machine.
     """
     __tracebackhide__ = True
     accepted = {n: key for key, spec in grading.assignment.graded.items() for n in spec.names}
@@ -49,6 +52,8 @@ def call(
         )
     except CallError as error:
         pytest.fail(f"{error} {error.hint}".strip(), pytrace=False)
+    except SandboxUnavailable as error:
+        raise Unavailable(str(error)) from None
     tensors = any(map(_is_tensor, (*arguments, *keywords.values())))
     value = _shaped(answer.value, tensors=tensors)
     if not grad:

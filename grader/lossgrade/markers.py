@@ -52,9 +52,16 @@ def described(item: pytest.Item, visibility: str) -> dict[str, Any]:
     )
 
 
-def note(test: dict[str, Any], report: pytest.TestReport) -> None:
+class Unavailable(Exception):
+    """A call of the submission that the machine, not the student, made impossible."""
+
+
+def note(test: dict[str, Any], report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
     """Take into `test` what one phase of it showed: the first problem counts."""
-    if report.failed:
+    if call.excinfo is not None and call.excinfo.errisinstance(Unavailable):
+        test["broken"] = line(str(call.excinfo.value))
+        report.longrepr = f"not graded: {test['broken']}"
+    elif report.failed:
         where = "" if report.when == "call" else f"error in {report.when}: "
         test["message"] = test["message"] or where + _problem(report)
     elif report.skipped:

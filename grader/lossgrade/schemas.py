@@ -14,13 +14,25 @@ def schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema of "assignment" files or of "result" records."""
     if name == "assignment":
         made = Assignment.model_json_schema(by_alias=True)
-        # `rubric` may be left out where the table's key is its name.
         for definition in made["$defs"].values():
+            # What the model's validators take besides: no `rubric` where the table's key is its
+            # name, and one reduction without a list around it.
             if "rubric" in definition.get("required", ()):
                 definition["required"].remove("rubric")
-        functions = made["properties"]["functions"]["additionalProperties"]
-        functions["anyOf"] = functions.pop("oneOf")
-        functions.pop("discriminator")
+            if listed := definition["properties"].get("reduction"):
+                about = {
+                    k: listed.pop(k) for k in ("default", "description", "title") if k in listed
+                }
+                definition["properties"]["reduction"] = {
+                    **about,
+                    "anyOf": [listed["items"], listed],
+                }
+        functions = made["properties"]["functions"]
+        (each,) = functions["patternProperties"].values()
+        each["anyOf"] = each.pop("oneOf")
+        each.pop("discriminator")
+        functions["additionalProperties"] = False
+        functions.pop("propertyNames", None)
     else:
         made = Result.model_json_schema(by_alias=True, mode="serialization")
     return {"$schema": DIALECT, "$id": f"lossgrade/{name}/v1", **made}

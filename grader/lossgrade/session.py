@@ -242,7 +242,7 @@ class Session:
             if call.when == "call" and item.record is not None:
                 _attach(report, item.record.model_dump(mode="json"))
         elif item.nodeid in self.tests:
-            markers.note(self.tests[item.nodeid], report)
+            markers.note(self.tests[item.nodeid], report, call)
             if call.when == "teardown":
                 record = markers.record(item.nodeid, self.tests[item.nodeid])
                 _attach(report, record.model_dump(mode="json"))
@@ -422,11 +422,12 @@ class StudentFixture:
             raise AttributeError(name)
 
         def function(*arguments: Any, **keywords: Any) -> Any:
+            __tracebackhide__ = True
             return self.call(name, *arguments, **keywords)
 
         return function
 
-    def call(self, name: str, *arguments: Any, grad: bool = False, **keywords: Any) -> Any:
+    def call(self, name: str, /, *arguments: Any, grad: bool = False, **keywords: Any) -> Any:
         """Call the submission's function `name` in the sandbox.
 
         Args:
@@ -434,6 +435,8 @@ class StudentFixture:
             arguments: arrays, tensors, numbers, strings, None, or lists of them.
             grad: also return the gradients of the result's sum by every float array, in order.
             keywords: passed on by name.
+        Raises:
+            TypeError: an argument that cannot be given to another process.
         """
         from lossgrade.instructor import call
 

@@ -401,6 +401,8 @@ def _block(values: NDArray[Any]) -> Block:
 def _described(
     argument: Any, library: str, blocks: list[Block], *, grad: bool = False
 ) -> dict[str, Any]:
+    if isinstance(argument, np.generic):
+        argument = argument.item()
     if not isinstance(argument, np.ndarray):
         return {"json": argument}
     blocks.append(_block(argument))

@@ -86,10 +86,10 @@ def reduction(trial: Trial) -> str:
         Failure: the call gave no value.
     """
     accepted: Sequence[str] = trial.spec.reduction
-    if len(accepted) == 1 or not batched(trial.spec):
+    if len(accepted) == 1 or getattr(trial.spec, "examples", "batch") == "single":
         return accepted[0]
     trial.reduction = "none"
-    case = ordinary(trial)
+    case = trial.ordinary()
     found = trial.call(*case.arguments)
     scalars = [each for each in accepted if each != "none"]
     if found.values.size > 1 and "none" in accepted:
@@ -138,6 +138,8 @@ def suspects(trial: Trial, losses: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Return the results of common mistakes, by the hint that names each."""
     right = due(trial, losses)
     ones = np.ones_like(right)
+    with np.errstate(over="ignore"):
+        exponentials = np.exp(right)
     named = {
         "This is the loss with the opposite sign: the minus is missing.": -right,
         "This is the loss in bits: use the natural logarithm, not log2.": right / math.log(2),
@@ -148,7 +150,7 @@ def suspects(trial: Trial, losses: NDArray[Any]) -> dict[str, NDArray[Any]]:
         "This is the sum over the batch: return one loss for each example.": losses.sum(),
         "This is the mean of all losses, in each place: return each example's own.": ones
         * (losses.mean() if losses.size else 0),
-        "These are exp(loss): take the logarithm.": np.exp(right),
+        "These are exp(loss): take the logarithm.": exponentials,
     }
     for figure in trial.figures():
         constant = np.asarray(figure.expected, dtype=np.float64)
@@ -223,7 +225,10 @@ def random_float64(trial: Trial) -> None:
 @criterion(points=1, kind="values")
 def one_example(trial: Trial) -> None:
     """A batch of one example has its one loss."""
-    compare(trial, *draw(trial, 1, 4))
+    first, second = trial.rng.choice(4, 2, replace=False)
+    for label in (first, second):
+        probabilities = draw_probabilities(trial, 1, 4, np.array([label]))
+        compare(trial, np.log(probabilities), oracle.one_hot([label], 4))
 
 
 @criterion(points=2, kind="values")
