@@ -39,8 +39,11 @@ def call(
     library = "torch" if any(map(_is_tensor, (*arguments, *keywords.values()))) else "numpy"
     if grad:
         library = "torch"
-    given = [_plain(argument, f"argument {i} of {name}") for i, argument in enumerate(arguments, 1)]
-    named = {key: _plain(value, f"{key} of {name}") for key, value in keywords.items()}
+    # By map(): the frame of a comprehension would show in the test's traceback.
+    places = [f"argument {i} of {name}" for i in range(1, len(arguments) + 1)]
+    given = list(map(_plain, arguments, places))
+    parameters = [f"{key} of {name}" for key in keywords]
+    named = dict(zip(keywords, map(_plain, keywords.values(), parameters), strict=True))
     wrt = [i for i, a in enumerate(given) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
     try:
         answer = grading.student.call(
@@ -98,7 +101,7 @@ def _jsonable(value: Any, what: str) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, list | tuple):
-        return [_jsonable(item, what) for item in value]
+        return list(map(_jsonable, value, [what] * len(value)))
     if value is None or isinstance(value, bool | int | float | str):
         return value
     inside = " in a list" if isinstance(value, np.ndarray) or _is_tensor(value) else ""

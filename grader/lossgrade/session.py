@@ -67,9 +67,10 @@ class Session:
             raise pytest.UsageError(f"--submission {error}") from None
         self._take_arguments()
         runs_here = not (self.is_controller or option.collectonly)
-        if runs_here and self.submission.mentions_torch():
-            # Importing torch takes seconds: it starts before anything else does.
-            self.zygote = Zygote(["numpy", "torch"])
+        if runs_here:
+            # Its imports take longer than ours: it starts before anything else does.
+            torch = ["torch"] if self.submission.mentions_torch() else []
+            self.zygote = Zygote(["numpy", *torch])
         self._read_assignment(option)
         if runs_here:
             from lossgrade.sandbox.layers import dumpable
@@ -135,8 +136,11 @@ class Session:
         from lossgrade.student import frameworks
 
         submission = Submission.at(self.submission.path, self.assignment.entry)
-        if self.zygote is None:
-            self.zygote = Zygote(frameworks(submission, self.assignment))
+        assert self.zygote is not None
+        wanted = frameworks(submission, self.assignment)
+        if not set(wanted) <= set(self.zygote.frameworks):
+            self.zygote.close()
+            self.zygote = Zygote(wanted)
         self.grading = Grading(
             submission,
             self.assignment,
@@ -399,7 +403,8 @@ class CriterionItem(pytest.Item):
         raise CriterionFailed(prefix + text)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, CriterionFailed):
+        # pytest would read and parse our own source for a traceback that nobody is shown.
+        if isinstance(excinfo.value, CriterionFailed | pytest.xfail.Exception):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 

@@ -66,6 +66,22 @@ CALLS = '''
     def test_argument_that_cannot_cross(student):
         student.number({1, 2})
 
+    def test_argument_with_arrays_in_a_list(student):
+        student.number([Z, Z])
+
+    def test_argument_of_objects(student):
+        student.number(np.array([object()]))
+
+    def test_big_endian(student):
+        assert student.same(np.array([1.0, 2.0], ">f8")).tolist() == [1.0, 2.0]
+
+    def test_transposed(student):
+        turned = np.arange(6.0).reshape(2, 3).T
+        assert (student.same(turned) == turned).all()
+
+    def test_parameter_called_name(student):
+        assert student.named(name=4) == 4
+
     def test_no_private_attributes(student):
         assert not hasattr(student, "__array__")
 '''
@@ -92,6 +108,9 @@ def number(x):
 
 def pair(z):
     return z, 3
+
+def named(name):
+    return name
 
 def _private(x):
     return x + 1
@@ -120,8 +139,14 @@ def test_calls(grade: Any, hand_in: Any, pytester: pytest.Pytester) -> None:
     assert told.pop("test_raises").startswith("Failed: `raises` raised ValueError: no logits")
     assert "`softmaxx` is not defined" in told.pop("test_missing")
     assert "`dies` ended the Python process (exit code 3)" in told.pop("test_dies")
-    assert "object" in told.pop("test_returns_an_object") or True
-    assert "set" in told.pop("test_argument_that_cannot_cross")
+    assert "`object` returned" in told.pop("test_returns_an_object")
+    cannot = "cannot be given to the submission"
+    for name, what in (
+        ("test_argument_that_cannot_cross", "argument 1 of number: set"),
+        ("test_argument_with_arrays_in_a_list", "argument 1 of number: ndarray in a list"),
+        ("test_argument_of_objects", "argument 1 of number: an array of object"),
+    ):
+        assert told.pop(name).startswith(f"TypeError: {what} {cannot}")
     assert told == {}
     for name, test in run.tests.items():
         assert test["max_score"] == 0, name
@@ -291,8 +316,8 @@ def test_outcomes(outcomes: Any) -> None:
     assert tests["test_cases[3]"]["title"] == "The probabilities of two classes are halves [3]"
     assert tests["test_skipped"]["title"] == "test_skipped"
     part = outcomes.result["functions"]["tests/test_own.py"]
-    assert (part["score"], part["max_score"]) == (4.34, 14.34)
-    assert outcomes.result["max_score"] == 114.34
+    assert (part["score"], part["max_score"]) == (4.34, 15.34)
+    assert outcomes.result["max_score"] == 115.34
     assert "The softmax of zeros" not in outcomes.out
     # What the hidden test is called and what it said stay away from the student.
     feedback = Path("out.md").read_text(encoding="utf-8")
@@ -304,6 +329,33 @@ def test_outcomes(outcomes: Any) -> None:
         if "test_wrong" in test["name"]
     ]
     assert [test["visibility"] for test in hidden] == ["hidden"]
+
+
+def test_isolation_that_is_not_there_is_not_the_students_fault(
+    grade: Any, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        **{
+            "weak": """
+            def pytest_configure(config):
+                import lossgrade.student
+                lossgrade.student.reaches = lambda reached, required: False
+            """,
+            "tests/test_own": """
+            import pytest
+
+            @pytest.mark.points(1)
+            def test_it(student):
+                student.softmax([[0.0]])
+            """,
+        }
+    )
+    run = grade("-p", "weak", "--require-sandbox", "contained", "-k", "test_it", "tests")
+    assert run.code == 1
+    assert run.tests["test_it"]["outcome"] == "not-graded"
+    assert "'contained' was required" in run.tests["test_it"]["message"]
+    assert "Traceback" not in run.out
+    assert "lossgrade/student.py" not in run.out
 
 
 BROKEN = """

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lossgrade.result import Result
@@ -47,18 +47,40 @@ def write(request: Request, result: Result) -> None:
         ReportError: the file cannot be written.
     """
     text = render(request.format, result)
-    if request.path.is_dir():
-        raise ReportError(f"{request.path}: is a folder, expected the path of a file")
     try:
+        if request.path.is_dir():
+            raise ReportError(f"{request.path}: is a folder, expected the path of a file")
         write_atomically(request.path, text)
     except OSError as error:
         raise ReportError(f"{request.path}: cannot be written ({error.strerror})") from None
 
 
 def render(name: str, result: Result) -> str:
-    """Return the text of the report in the format `name`."""
-    text: str = import_module(f"lossgrade.reports.{name}").render(result)
+    """Return the text of the report in the format `name`; every text can be encoded."""
+    text: str = import_module(f"lossgrade.reports.{name}").render(_encodable(result))
     return text
+
+
+def _encodable(result: Result) -> Result:
+    """Return the result with lone surrogates escaped: no file can hold them as they are.
+
+    They come with the names of files that are no UTF-8, and with messages that quote anything.
+    """
+    try:
+        result.to_json()
+    except ValueError:
+        return type(result).model_validate(_escaped(result.model_dump(by_alias=True)))
+    return result
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_escaped(inner) for inner in value]
+    return value
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -25,13 +25,13 @@ def render(result: Result) -> str:
     lines += ["| function | points |", "|---|---:|"]
     for name, part in result.functions.items():
         bonus = f" + {points(part.bonus)}" if part.bonus else ""
-        lines.append(f"| `{name}` | {points(part.score)}{bonus} of {points(part.max_score)} |")
+        lines.append(f"| {_code(name)} | {points(part.score)}{bonus} of {points(part.max_score)} |")
 
     mend = to_mend(result, SHOWN)
     if mend:
         lines += ["", "## To mend first", ""]
         for criterion, more in mend:
-            also = f" *({more} more of `{criterion.function}` with it)*" if more else ""
+            also = f" *({more} more of {_code(criterion.function)} with it)*" if more else ""
             lines.append(f"- {_told(criterion)}{also}")
     advised = advice(result, SHOWN)
     if advised:
@@ -52,7 +52,8 @@ def render(result: Result) -> str:
                 worth = f"bonus {points(criterion.bonus)} of {points(criterion.max_bonus)}"
             lines.append(f"- {_SIGN[criterion.outcome]} {_text(criterion.title)} ({worth})")
         if hidden:
-            lines.append(f"- {hidden} criteria that are not shown")
+            plural = "criterion that is" if hidden == 1 else "criteria that are"
+            lines.append(f"- {hidden} {plural} not shown")
         lines.append("")
     lines += [f"<sub>{_text(sandbox_line(result))}; seed {result.seed}</sub>", ""]
     return "\n".join(lines)
@@ -63,10 +64,17 @@ def _told(criterion: CriterionRecord) -> str:
     return f"{_text(told(criterion))}{hint}"
 
 
+def _code(name: str) -> str:
+    """Return a name in code type; one that would break out of it or of a table, as text."""
+    return f"`{name}`" if re.fullmatch(r"[\w./-]+( [\w./-]+)*", name) else _text(name)
+
+
 def _text(text: str) -> str:
     """Escape what Markdown or HTML would take for markup, outside of code between backticks."""
     pieces = re.split(r"(`[^`\n]+`)", " ".join(text.split()))
-    return "".join(
+    escaped = "".join(
         piece if place % 2 else re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", piece)
         for place, piece in enumerate(pieces)
     )
+    # At the start of a line these open a list, a heading or a rule.
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escaped)

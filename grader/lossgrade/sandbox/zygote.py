@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MESSAGE_CAP = 1 << 16
 
 
-def main(control: int, frameworks: list[str], scratch_parent: str) -> None:
+def main(control: int, frameworks: list[str], scratch_parent: str) -> NoReturn:
     """Serve the control socket on descriptor `control` until the trusted side closes it."""
     preload(frameworks)
     prepared = stack.prepare(scratch_parent)
@@ -65,6 +65,8 @@ def main(control: int, frameworks: list[str], scratch_parent: str) -> None:
         for pid in children:
             with suppress(ProcessLookupError):
                 os.killpg(pid, 9)
+    # Nothing is left to do, and taking torch down in order takes 0.15 s.
+    os._exit(0)
 
 
 def preload(frameworks: list[str]) -> None:
