@@ -338,7 +338,7 @@ def main() -> int:
         )
         try:
             figures = measure(bench, options.rounds, options.without)
-        except CommandFailed as error:
+        except (CommandFailed, OSError) as error:
             print(error, file=sys.stderr)
             return 1
     if options.json:

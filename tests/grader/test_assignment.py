@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -21,6 +20,9 @@ from lossgrade.assignment import (
 )
 from lossgrade.engine import manifest
 from lossgrade.schemas import schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCHEMA = Draft202012Validator(schema("assignment"))
 VALID = """\
@@ -142,22 +144,22 @@ MISTAKES: list[Any] = [
     ),
     pytest.param(
         changed("points = 10", 'points = "ten"'),
-        "own.toml:5: functions.softmax.points: found 'ten', expected: ",
+        "own.toml:5: functions.softmax.points: found 'ten', expected ",
         id="text for a number",
     ),
     pytest.param(
         changed("points = 10", "points = -1"),
-        "own.toml:5: functions.softmax.points: found -1, expected: ",
+        "own.toml:5: functions.softmax.points: found -1, expected ",
         id="negative points",
     ),
     pytest.param(
         changed("points = 10", "points = nan"),
-        "own.toml:5: functions.softmax.points: found nan, expected: ",
+        "own.toml:5: functions.softmax.points: found nan, expected ",
         id="points that are no number",
     ),
     pytest.param(
         changed("points = 10", "points = true"),
-        "own.toml:5: functions.softmax.points: found True, expected: ",
+        "own.toml:5: functions.softmax.points: found True, expected ",
         id="true for a number",
     ),
     pytest.param(
@@ -167,17 +169,17 @@ MISTAKES: list[Any] = [
     ),
     pytest.param(
         changed('["softmax"]', "[]"),
-        "own.toml:4: functions.softmax.names: found [], expected: ",
+        "own.toml:4: functions.softmax.names: found [], expected ",
         id="no name",
     ),
     pytest.param(
         changed('["softmax"]', '"softmax"'),
-        "own.toml:4: functions.softmax.names: found 'softmax', expected: ",
+        "own.toml:4: functions.softmax.names: found 'softmax', expected ",
         id="a name that is no list",
     ),
     pytest.param(
         changed('["softmax"]', '["soft max"]'),
-        "own.toml:4: functions.softmax.names.0: found 'soft max', expected: ",
+        "own.toml:4: functions.softmax.names.0: found 'soft max', expected ",
         id="a name that is no identifier",
     ),
     pytest.param(
@@ -195,7 +197,7 @@ MISTAKES: list[Any] = [
     ),
     pytest.param(
         changed('name = "own"', 'name = "my own"'),
-        "own.toml:1: name: found 'my own', expected: ",
+        "own.toml:1: name: found 'my own', expected ",
         id="a space in the name",
     ),
     pytest.param(
@@ -209,16 +211,18 @@ MISTAKES: list[Any] = [
         id="axis that there is not",
     ),
     pytest.param(
-        "tolerance = 0\n" + VALID, "own.toml:1: tolerance: found 0, expected: ", id="no tolerance"
+        "tolerance = 0\n" + VALID, "own.toml:1: tolerance: found 0, expected ", id="no tolerance"
     ),
     pytest.param(
         VALID + "[limits]\ncall_seconds = 0\n",
-        "own.toml:7: limits.call_seconds: found 0, expected: ",
+        "own.toml:7: limits.call_seconds: found 0, expected ",
         id="no time",
     ),
     pytest.param('name = "own"\n', "own.toml:1: functions: is missing", id="no functions"),
     pytest.param(
-        'name = "own"\n[functions]\n', "own.toml:2: functions: found {}, expected: ", id="empty table"
+        'name = "own"\n[functions]\n',
+        "own.toml:2: functions: found {}, expected ",
+        id="empty table",
     ),
     pytest.param(
         'name = "own"\n[functions]\nsoftmax = 3\n',
@@ -226,15 +230,15 @@ MISTAKES: list[Any] = [
         id="a number for a function",
     ),
     pytest.param(
-        VALID + '[lint]\npenalties = { LG101 = 1 }\n',
-        "own.toml:7: lint.penalties: this version of lossgrade has no linter; leave the table empty",
+        VALID + "[lint]\npenalties = { LG101 = 1 }\n",
+        "own.toml:7: lint.penalties: this version of lossgrade has no linter; leave the table",
         id="lint penalties",
     ),
     pytest.param("name = = 3\n", "own.toml:1:8: not TOML: ", id="not TOML"),
     pytest.param('name = "own\n', "own.toml:1:", id="a text without its end"),
     pytest.param("name = 1\nname = 2\n", "own.toml:2:", id="a key given twice"),
-    pytest.param('[functions.softmax', "own.toml:", id="a table without its end"),
-]  # fmt: skip
+    pytest.param("[functions.softmax", "own.toml:", id="a table without its end"),
+]
 
 
 @pytest.mark.parametrize(("text", "says"), MISTAKES)
@@ -249,9 +253,13 @@ def test_a_mistake_is_told_with_line_key_and_what_is_allowed(text: str, says: st
         assert word not in lines[0]
 
 
+# A key that names a rubric may leave `rubric` out, and any member of the union may stand there.
+NOT_IN_THE_SCHEMA = ("lint penalties", "key of another rubric", "no rubric")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
-    [m for m in MISTAKES if m.id not in ("lint penalties", "key of another rubric")],
+    [m for m in MISTAKES if m.id not in NOT_IN_THE_SCHEMA],
 )
 def test_the_published_schema_refuses_the_same(text: str, says: str) -> None:
     try:
@@ -341,21 +349,27 @@ def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("stat543", "stat453"), ("Stat453", "stat453"), ("pytorch", "pytorch-tutorial"), ("D2L", "d2l")],
-)  # fmt: skip
+    [
+        ("stat543", "stat453"),
+        ("Stat453", "stat453"),
+        ("pytorch", "pytorch-tutorial"),
+        ("d2", "d2l"),
+    ],
+)
 def test_a_misspelt_name_has_a_suggestion(name: str, near: str) -> None:
-    with pytest.raises(
-        AssignmentError, match=f"no assignment '{name}'; did you mean '{near}'"
-    ) as caught:
+    with pytest.raises(AssignmentError) as caught:
         load_assignment(name)
-    assert "Built in: stat453, pytorch-tutorial, cross-entropy-slides, d2l" in str(caught.value)
+    said = str(caught.value)
+    assert said.startswith(
+        f"no assignment '{name}' (did you mean '{near}'?); built in are stat453, "
+    )
 
 
 def test_a_name_like_no_other_has_none() -> None:
     with pytest.raises(AssignmentError) as caught:
         load_assignment("xyzzy")
     assert "did you mean" not in str(caught.value)
-    assert "'xyzzy'; built in: " in str(caught.value).replace("Built", "built")
+    assert "'xyzzy'; built in are " in str(caught.value)
 
 
 # ---- an instructor's own criteria --------------------------------------------------------
@@ -379,14 +393,24 @@ def mine(trial):
             "mine has function='softmx', expected one of softmax",
             id="another function",
         ),
-        pytest.param(GOOD.replace(', function="softmax"', ""), "mine has function=''", id="no function"),
+        pytest.param(
+            GOOD.replace(', function="softmax"', ""), "mine has function=''", id="no function"
+        ),
         pytest.param("1 / 0", "ZeroDivisionError: division by zero", id="raises"),
         pytest.param("def f(:", "SyntaxError", id="not Python"),
-        pytest.param(GOOD.replace('"""The instructor\'s own law holds."""', "pass"), "mine needs a docstring", id="no docstring"),
-        pytest.param(GOOD.replace("points=2", "points=-2"), "points=-2, expected 0 or more", id="negative weight"),
+        pytest.param(
+            GOOD.replace('"""The instructor\'s own law holds."""', "pass"),
+            "mine needs a docstring",
+            id="no docstring",
+        ),
+        pytest.param(
+            GOOD.replace("points=2", "points=-2"),
+            "points=-2, expected 0 or more",
+            id="negative weight",
+        ),
         pytest.param("import sys; sys.exit(3)", "SystemExit", id="exits"),
     ],
-)  # fmt: skip
+)
 def test_extra_criteria_that_cannot_be_used(source: str | None, says: str, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text('extra_criteria = ["extra.py"]\n' + VALID, encoding="utf-8")

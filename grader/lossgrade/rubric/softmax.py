@@ -40,31 +40,61 @@ def ask(trial: Trial, logits: NDArray[Any]) -> Returned:
     return trial.call(logits)
 
 
-def compare(
-    trial: Trial, logits: NDArray[Any], what: str = "", hint: str = "", **options: Any
-) -> None:
-    """Expect the softmax of each row of `logits`."""
-    what = what or f"{trial.name} of {stack_of(*logits.shape)} ({logits.dtype})"
+REFERENCES = {"softmax": oracle.softmax, "log_softmax": oracle.log_softmax}
+
+
+def reference(trial: Trial, logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Return what the function should give for (N, C) logits; this rubric serves two functions."""
+    return REFERENCES[trial.spec.rubric](logits.astype(np.float64))
+
+
+def suspects(trial: Trial, logits: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Return the results of common mistakes, by the hint that names each."""
     given = logits.astype(np.float64)
-    expected = oracle.softmax(given)
-    with np.errstate(over="ignore"):
-        suspects = {
-            "Each column sums to 1: you normalised over the batch, not over the classes of each "
-            "example.": oracle.softmax(given, axis=0),
-            "This is the softmax of the softmax: apply it once.": oracle.softmax(expected),
-            "This is the logarithm of the softmax.": oracle.log_softmax(given),
-            "This is exp(z), not yet divided by its sum over the classes.": np.exp(given),
-            "This is the sigmoid of each entry: divide by the sum over the classes "
-            "instead.": oracle.sigmoid(given),
+    probabilities, logs = oracle.softmax(given), oracle.log_softmax(given)
+    if trial.spec.rubric == "log_softmax":
+        return {
+            "This is the softmax: its logarithm was asked for.": probabilities,
+            "This is log2: use the natural logarithm.": logs / np.log(2),
+            "These are the logarithms over the batch: sum over the classes of each "
+            "example.": oracle.log_softmax(given, axis=0),
         }
-    trial.expect(ask(trial, logits), expected, what, hint=hint, suspects=suspects, **options)
+    with np.errstate(over="ignore"):
+        exponentials = np.exp(given)
+    return {
+        "Each column sums to 1: you normalised over the batch, not over the classes of each "
+        "example.": oracle.softmax(given, axis=0),
+        "This is the softmax of the softmax: apply it once.": oracle.softmax(probabilities),
+        "This is the logarithm of the softmax.": logs,
+        "This is exp(z), not yet divided by its sum over the classes.": exponentials,
+        "This is the sigmoid of each entry: divide by the sum over the classes "
+        "instead.": oracle.sigmoid(given),
+    }
+
+
+def compare(
+    trial: Trial,
+    logits: NDArray[Any],
+    what: str = "",
+    hint: str = "",
+    tolerance: float | None = None,
+) -> None:
+    """Expect the reference of each row of `logits`."""
+    trial.expect(
+        ask(trial, logits),
+        reference(trial, logits),
+        what or f"{trial.name} of {stack_of(*logits.shape)} ({logits.dtype})",
+        tolerance=tolerance,
+        hint=hint,
+        suspects=suspects(trial, logits),
+    )
 
 
 def ordinary(trial: Trial) -> Case:
     """Draw the logits of one call."""
     logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
     what = f"{trial.name} of {stack_of(*logits.shape)}"
-    expected = oracle.softmax(logits.astype(np.float64))
+    expected = reference(trial, logits)
     if trial.spec.examples == "single":
         return Case((logits[0],), expected[0], f"{trial.name} of one vector")
     if trial.spec.axis == 0:
@@ -74,7 +104,7 @@ def ordinary(trial: Trial) -> Case:
 
 @criterion(points=2, kind="values")
 def lecture_figures(trial: Trial) -> None:
-    """The lecture's net inputs become the lecture's probabilities."""
+    """The lecture's net inputs give the lecture's figures."""
     for figure in trial.figures():
         logits = trial.array(np.atleast_2d(figure.inputs["logits"]))
         if np.abs(logits).max() > 80 and trial.library == "torch":
@@ -84,14 +114,14 @@ def lecture_figures(trial: Trial) -> None:
 
 @criterion(points=3, kind="values")
 def random_float32(trial: Trial) -> None:
-    """Fresh float32 net inputs become the right probabilities."""
+    """Fresh float32 net inputs give the right values."""
     for n, c in ((5, 3), (3, 7)):
         compare(trial, draw_logits(trial, n, c).astype(np.float32))
 
 
 @criterion(points=2, kind="values")
 def random_float64(trial: Trial) -> None:
-    """Fresh float64 net inputs become the right probabilities."""
+    """Fresh float64 net inputs give the right values."""
     for n, c in ((4, 6), (6, 2)):
         compare(trial, draw_logits(trial, n, c))
 
@@ -110,13 +140,13 @@ def square_batch(trial: Trial) -> None:
 
 @criterion(points=1, kind="values")
 def two_classes(trial: Trial) -> None:
-    """Two classes give two probabilities for each example."""
+    """Two classes give two values for each example."""
     compare(trial, trial.array(draw_logits(trial, 3, 2)))
 
 
 @criterion(points=1, kind="values")
 def many_classes(trial: Trial) -> None:
-    """A hundred classes give a hundred probabilities."""
+    """A hundred classes give a hundred values for each example."""
     compare(trial, trial.array(draw_logits(trial, 4, 100)))
 
 
@@ -166,7 +196,7 @@ def shift_invariance(trial: Trial) -> None:
 
 @criterion(points=1)
 def class_permutation(trial: Trial) -> None:
-    """Reordering the classes reorders the probabilities in the same way."""
+    """Reordering the classes reorders the values in the same way."""
     logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
     order = trial.rng.permutation(logits.shape[1])
     before, after = ask(trial, logits), ask(trial, np.ascontiguousarray(logits[:, order]))
@@ -181,7 +211,7 @@ def class_permutation(trial: Trial) -> None:
 
 @criterion(points=2)
 def rows_independent(trial: Trial) -> None:
-    """The probabilities of an example do not depend on the other examples."""
+    """The values of an example do not depend on the other examples."""
     logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
     together = ask(trial, logits)
     trial.expect_shape(together, logits.shape, f"{trial.name} of {stack_of(*logits.shape)}")
@@ -226,17 +256,17 @@ def infinite_logits(trial: Trial) -> None:
 
 @criterion(points=1, kind="robust", when=lambda spec: spec.examples == "batch")
 def empty_batch(trial: Trial) -> None:
-    """A batch of no examples gives no probabilities."""
+    """A batch of no examples gives no rows."""
     compare(trial, trial.array(np.empty((0, 3))), f"{trial.name} of an empty batch")
 
 
 @criterion(points=1, kind="robust")
 def integer_logits(trial: Trial) -> None:
-    """Integer net inputs give the same probabilities as the floats they equal."""
+    """Integer net inputs give the same values as the floats they equal."""
     compare(trial, trial.rng.integers(-3, 4, (3, 4)), hint="Convert to float before exp.")
 
 
 @criterion(points=1, kind="robust")
 def one_class(trial: Trial) -> None:
-    """A single class has probability 1."""
+    """A single class has probability 1, and log-probability 0."""
     compare(trial, trial.array(draw_logits(trial, 3, 1)))
