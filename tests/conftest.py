@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import textwrap
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lossgrade.assignment import load_assignment
+from lossgrade.assignment import LimitSettings, load_assignment
 from lossgrade.engine import Grading
 from lossgrade.sandbox.host import Zygote
-from lossgrade.student import frameworks
+from lossgrade.student import Student, frameworks
 from lossgrade.submission import Submission
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from lossgrade.assignment import Assignment
     from lossgrade.result import Result
-    from support import Engine
+    from support import Engine, Submit
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +56,40 @@ def engine(zygotes: dict[tuple[str, ...], Zygote]) -> Engine:
         return grading.result(records)
 
     return grade
+
+
+@pytest.fixture
+def submit(zygotes: dict[tuple[str, ...], Zygote], tmp_path: Path) -> Iterator[Submit]:
+    handed_in: list[Student] = []
+
+    def put(
+        content: str | bytes | dict[str, str | bytes],
+        *names: str,
+        name: str = "hw.py",
+        entry: str = "",
+        zygote: Zygote | None = None,
+        torch: bool = False,
+        required_level: str = "process",
+        **limits: Any,
+    ) -> Student:
+        root = tmp_path / f"handed-in-{len(handed_in)}"
+        for file, text in content.items() if isinstance(content, dict) else [(name, content)]:
+            path = root / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(textwrap.dedent(text).encode() if isinstance(text, str) else text)
+        libraries = ("numpy", "torch") if torch else ("numpy",)
+        if zygote is None and libraries not in zygotes:
+            zygotes[libraries] = Zygote(libraries)
+        student = Student(
+            Submission.at(root if isinstance(content, dict) else root / name, entry),
+            {each: [each] for each in names},
+            zygote or zygotes[libraries],
+            LimitSettings(**limits),
+            required_level=required_level,
+        )
+        handed_in.append(student)
+        return student
+
+    yield put
+    for student in handed_in:
+        student.close()

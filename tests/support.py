@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from lossgrade.assignment import Assignment
     from lossgrade.result import Result
+    from lossgrade.sandbox.host import Zygote
+    from lossgrade.student import Student
 
 FIXTURES = Path(str(files("lossgrade_fixtures")))
 
@@ -33,6 +35,26 @@ class Engine(Protocol):
         limits: dict[str, float] | None = None,
         only: str = "",
     ) -> Result: ...
+
+
+class Submit(Protocol):
+    """Hand in a text, or the files of a folder, whose functions can then be called.
+
+    `names` are the functions that are asked for, each under its own name; `limits` those of
+    `LimitSettings`.
+    """
+
+    def __call__(
+        self,
+        content: str | bytes | dict[str, str | bytes],
+        *names: str,
+        name: str = "hw.py",
+        entry: str = "",
+        zygote: Zygote | None = None,
+        torch: bool = False,
+        required_level: str = "process",
+        **limits: float,
+    ) -> Student: ...
 
 
 def lost(result: Result) -> set[str]:

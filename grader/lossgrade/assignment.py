@@ -29,9 +29,9 @@ class AssignmentError(Exception):
 
 
 class Model(BaseModel):
-    """Unknown keys are mistakes, and a read assignment does not change."""
+    """Unknown keys are mistakes, `true` and `"3"` are no numbers, and nothing changes later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class CriterionSettings(Model):
@@ -337,8 +337,31 @@ def _mistake(mistake: Any, text: str, filename: str) -> str:
     elif kind == "value_error":
         says = str(context["error"])
     else:
-        says = f"found {found!r}, expected: {mistake['msg'][:1].lower()}{mistake['msg'][1:]}"
+        says = f"found {found!r}, expected {_wanted(kind, context)}"
     return f"{filename}:{_line_of(keys, text)}: {'.'.join(map(str, keys))}: {says}"
+
+
+def _wanted(kind: str, context: dict[str, Any]) -> str:
+    """Say what pydantic's error `kind` asks for, in words that fit after "expected"."""
+    bound = next((context[key] for key in ("gt", "ge", "lt", "le") if key in context), 0)
+    words = {
+        "greater_than": f"more than {bound:g}",
+        "greater_than_equal": f"{bound:g} or more",
+        "less_than_equal": f"at most {bound:g}",
+        "finite_number": "a finite number",
+        "string_pattern_mismatch": f"a text that matches {context.get('pattern')}",
+        "too_short": f"at least {context.get('min_length')}",
+    }
+    types = {
+        "float": "a number",
+        "int": "a whole number",
+        "bool": "true or false",
+        "string": "a text in quotes",
+        "list": 'a list, as in ["one"]',
+        "dict": "a table",
+        "model": "a table",
+    }
+    return words.get(kind) or types.get(kind.partition("_")[0], kind.replace("_", " "))
 
 
 def _allowed_keys(keys: list[Any], rubric: str) -> list[str]:

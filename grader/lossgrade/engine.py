@@ -130,7 +130,8 @@ def manifest(assignment: Assignment, folder: Path | None = None) -> list[Graded]
         ]
         carrying = [each for each in chosen if each not in advisory]
         points = _share(key, spec.points, carrying, spec)
-        bonus = _share(key, spec.bonus, advisory, spec) if spec.bonus else {}
+        # In strict assignments there is no advice that a bonus could be for.
+        bonus = _share(key, spec.bonus, advisory, spec) if spec.bonus and advisory else {}
         for each in chosen:
             visibility = _settings(spec, each).visibility or spec.visibility
             lines.append(
@@ -188,7 +189,7 @@ def _extra_criteria(assignment: Assignment, folder: Path | None) -> list[Criteri
         sys.modules[module_name] = module
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise AssignmentError(
                 f"extra_criteria: {path}: {type(error).__name__}: {error}"
             ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
 
@@ -162,7 +162,7 @@ def _test(nodeid: str, *, title: str, points: float, visibility: str, hint: str)
     }
 
 
-def _is_points(value: object) -> bool:
+def _is_points(value: object) -> TypeGuard[float]:
     return (
         isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= POINTS_CAP
     )

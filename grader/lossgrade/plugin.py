@@ -6,6 +6,7 @@ in every run of every project, so it imports neither numpy nor pydantic.
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,15 +66,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         return
     from lossgrade.trust import keep_out
 
-    arguments = list(known.file_or_dir)
-    if not arguments and early_config.invocation_params.dir == early_config.rootpath:
-        arguments = early_config.getini("testpaths")
-    if not arguments:
+    if not known.file_or_dir:
         known.noconftest = True
     keep_out(
         early_config,
         known.submission,
-        () if known.noconftest else arguments,
+        () if known.noconftest else known.file_or_dir,
         named_ini=bool(known.inifilename),
     )
 
@@ -90,13 +88,22 @@ def pytest_configure(config: pytest.Config) -> None:
             if given:
                 raise pytest.UsageError(f"{name} needs --submission PATH")
         return
+    # What is imported now stays for the whole run: garbage collection would look through it again
+    # and again, pytest's own at the end of a run among them, for 0.1 s in all.
+    collecting = gc.isenabled()
+    gc.disable()
     try:
         from lossgrade.session import Session
+
+        config.pluginmanager.register(Session(config), "lossgrade-session")
     except ModuleNotFoundError as error:
         raise pytest.UsageError(
             f"--submission needs {error.name}: pip install lossgrade[grader]"
         ) from None
-    config.pluginmanager.register(Session(config), "lossgrade-session")
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
 
 
 @pytest.fixture

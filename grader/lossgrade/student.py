@@ -17,7 +17,7 @@ import numpy as np
 from lossgrade.sandbox.host import SandboxUnavailable, WorkerLost
 from lossgrade.sandbox.layers.limits import Limits
 from lossgrade.sandbox.layers.state import reaches
-from lossgrade.sandbox.protocol import Block
+from lossgrade.sandbox.protocol import ITEM_BYTES, Block
 from lossgrade.submission import Unloadable
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 # within the default 30 s for grading the rest.
 IMPATIENT_SECONDS = 1.0
 PATIENCE = 2
+# A function that ends its process costs a new one each time, which runs the file again: with a
+# training loop in it, seconds of the submission's time that other functions need.
+CRASHES = 4
 NAMES_CAP = 500
 NOTES_CAP = 40
 
@@ -143,7 +146,11 @@ class Student:
         self._loading: Loading | None = None
         self._worker: Worker | None = None
         self._scratch: Path | None = None
-        self._timeouts: dict[str, int] = {}
+        self._endless: dict[str, int] = {}
+        self._crashes: dict[str, int] = {}
+        # How many calls the worker has had; one that breaks at its first was broken by that.
+        self._served = 0
+        self._unavailable = ""
 
     @property
     def loading(self) -> Loading:
@@ -163,27 +170,20 @@ class Student:
             return self._worker
         if self._loading is not None and self._loading.failure:
             return None
-        self._scratch = Path(tempfile.mkdtemp(dir=self.zygote.scratch))
+        if self._unavailable:
+            raise SandboxUnavailable(self._unavailable)
         try:
-            entry = self.submission.copy_to(self._scratch)
-        except (Unloadable, OSError) as error:
-            why = str(error) if isinstance(error, Unloadable) else f"it cannot be copied ({error})"
-            self._loading = Loading(failure=why)
-            self._drop_scratch()
-            return None
-        limits = Limits(
-            memory_bytes=self.limits.memory_mib << 20,
-            cpu_seconds=int(self.limits.submission_seconds) + 5,
-            file_bytes=self.limits.file_mib << 20,
-        )
-        self._worker = self.zygote.worker(self._scratch, limits, self.limits.output_kib << 10)
-        self.sandbox = self._worker.sandbox
-        if not reaches(self.sandbox["level"], self.required_level):
+            entry = self._copied()
+            self._worker = self._started()
+        except Unloadable as error:
+            self._loading = Loading(failure=str(error))
             self.close()
-            raise SandboxUnavailable(
-                f"isolation reaches level {self.sandbox['level']!r} here, "
-                f"and {self.required_level!r} was required; nothing of the student's was run"
-            )
+            return None
+        except SandboxUnavailable as error:
+            # What was tried twice is not tried again for each criterion.
+            self._unavailable = str(error)
+            self.close()
+            raise
         request = {
             "op": "load",
             "path": str(entry),
@@ -204,6 +204,38 @@ class Student:
             return None
         return self._worker
 
+    def _copied(self) -> Path:
+        """Copy the submission to a new scratch directory; return where its entry file lies."""
+        try:
+            self._scratch = Path(tempfile.mkdtemp(dir=self.zygote.scratch))
+            return self.submission.copy_to(self._scratch)
+        except OSError as error:
+            raise SandboxUnavailable(f"the submission cannot be copied ({error})") from None
+
+    def _started(self) -> Worker:
+        """Start a worker in the scratch directory, under the isolation that is required."""
+        assert self._scratch is not None
+        limits = Limits(
+            memory_bytes=self.limits.memory_mib << 20,
+            cpu_seconds=int(self.limits.submission_seconds) + 5,
+            file_bytes=self.limits.file_mib << 20,
+        )
+        output_bytes = self.limits.output_kib << 10
+        try:
+            worker = self.zygote.worker(self._scratch, limits, output_bytes)
+        except SandboxUnavailable:
+            # The zygote may have been killed, from outside, just then.
+            worker = self.zygote.worker(self._scratch, limits, output_bytes)
+        self._served = 0
+        self.sandbox = worker.sandbox
+        if not reaches(self.sandbox["level"], self.required_level):
+            worker.close()
+            raise SandboxUnavailable(
+                f"isolation reaches level {self.sandbox['level']!r} here, "
+                f"and {self.required_level!r} was required; nothing of the student's was run"
+            )
+        return worker
+
     def _ask(
         self, request: Mapping[str, Any], blocks: Sequence[Block], seconds: float
     ) -> tuple[dict[str, Any], list[Block]]:
@@ -218,11 +250,14 @@ class Student:
         except WorkerLost as error:
             self.spent += time.monotonic() - start
             self.close()
-            if self.spent >= self.limits.submission_seconds - 1e-3:
-                raise WorkerLost(
-                    f"used up the {self.limits.submission_seconds:g} seconds of the whole submission"
-                ) from None
+            whole = self.limits.submission_seconds
+            if self.spent >= whole - 1e-3:
+                why = f"used up the {whole:g} seconds of the whole submission"
+                raise WorkerLost(why, endless=True) from None
             raise error from None
+        except BaseException:
+            self.close()
+            raise
         self.spent += time.monotonic() - start
         return reply.header, reply.blocks
 
@@ -280,12 +315,14 @@ class Student:
         if problem := self.missing(key):
             raise problem
         called = f"`{self.name(key)}`"
-        if self._timeouts.get(key, 0) >= PATIENCE:
-            raise CallError(
-                "lost", f"{called} was not called again: it ran out of time {PATIENCE} times before"
-            )
-        if self._ensure_worker() is None:
-            raise CallError("lost", f"the submission loads no longer: {self.loading.failure}")
+        for lost, most, how in (
+            (self._endless, PATIENCE, "ran out of time"),
+            (self._crashes, CRASHES, "ended its process"),
+        ):
+            if lost.get(key, 0) >= most:
+                raise CallError(
+                    "lost", f"{called} was not called again: it {how} {most} times before"
+                )
         blocks: list[Block] = []
         request: dict[str, Any] = {
             "op": "call",
@@ -300,28 +337,33 @@ class Student:
         if cotangent is not None:
             request["cotangent"] = len(blocks)
             blocks.append(_block(cotangent))
-        seconds = IMPATIENT_SECONDS if self._timeouts.get(key) else self.limits.call_seconds
+        seconds = IMPATIENT_SECONDS if self._endless.get(key) else self.limits.call_seconds
         seconds = min(seconds, self.limits.call_seconds)
         try:
             try:
                 return self._answer(called, request, blocks, seconds)
-            except WorkerLost as error:
-                if "ran longer" in str(error) or self._ensure_worker() is None:
+            except (WorkerLost, SandboxUnavailable) as error:
+                if isinstance(error, WorkerLost) and (error.endless or self._served == 1):
                     raise
-                # It may have been broken by an earlier call, of another function: once more.
+                # It may have been broken by an earlier call, of another function, or lost with
+                # its zygote: once more.
                 return self._answer(called, request, blocks, seconds)
         except WorkerLost as error:
-            if "ran longer" in str(error):
-                self._timeouts[key] = self._timeouts.get(key, 0) + 1
+            lost = self._endless if error.endless else self._crashes
+            lost[key] = lost.get(key, 0) + 1
             raise CallError("lost", f"{called} {error}", _hint_for_loss(str(error))) from None
 
     def _answer(
         self, called: str, request: Mapping[str, Any], blocks: Sequence[Block], seconds: float
     ) -> Answer:
+        if self._ensure_worker() is None:
+            raise CallError("lost", f"the submission loads no longer: {self.loading.failure}")
+        self._served += 1
         header, received = self._ask(request, blocks, seconds)
         try:
             return _read_answer(header, received, called)
         except (KeyError, TypeError, IndexError, ValueError, AttributeError, RecursionError):
+            # As after any other loss: who sends this may have more to send.
             self.close()
             raise WorkerLost("sent an answer that is no answer") from None
 
@@ -329,7 +371,7 @@ class Student:
         """End the worker, keep what was printed, and remove the scratch directory."""
         if self._worker is not None:
             worker, self._worker = self._worker, None
-            with suppress(OSError):
+            with suppress(OSError, SandboxUnavailable):
                 worker.close()
             self._keep(worker.printed)
         self._drop_scratch()
@@ -348,15 +390,17 @@ class Student:
 def plain(text: object, cap: int = 600) -> str:
     """Return what a worker says as one line of printable text, capped.
 
-    It may hold terminal escapes, or surrogates that no file can be written with.
+    It may hold terminal escapes, or surrogates that no file can be written with; and may be no
+    text at all.
     """
-    shown = "".join(c if c.isprintable() else " " for c in str(text)[: 4 * cap])
+    said = text if isinstance(text, str) else type(text).__name__
+    shown = "".join(c if c.isprintable() else " " for c in said[: 4 * cap])
     line = " ".join(shown.split())
     return line if len(line) <= cap else line[: cap - 3] + "..."
 
 
 def _loading(header: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> Loading:
-    """Read what a worker says of the loading: the student's code has run, so nothing is believed."""
+    """Read what a worker says of the loading; the student's code has run, so it may be forged."""
     found, defined, notes = (header.get(key) for key in ("found", "defined", "notes"))
     loading = Loading(failure=plain(header.get("failed", "")))
     if isinstance(defined, list):
@@ -394,8 +438,11 @@ def _hint_for_loss(text: str) -> str:
 
 
 def _block(values: NDArray[Any]) -> Block:
-    plain = np.ascontiguousarray(values).reshape(np.shape(values))
-    return Block(plain.dtype.name, plain.shape, plain.tobytes())
+    if values.dtype.name not in ITEM_BYTES:
+        raise TypeError(
+            f"an array of dtype {values.dtype}, expected one of {', '.join(ITEM_BYTES)}"
+        )
+    return Block(values.dtype.name, values.shape, values.astype(values.dtype.name).tobytes())
 
 
 def _described(
@@ -423,18 +470,20 @@ def _read_answer(header: Mapping[str, Any], blocks: Sequence[Block], called: str
     if "missing" in header:
         raise CallError("missing", f"{called} {plain(header['missing'])}")
     gradients = header.get("gradients", {})
+    # Each block once: a thousand values of the same one would be stacked to gigabytes.
+    left = dict(enumerate(blocks))
     return Answer(
-        _returned(header["value"], blocks),
-        tuple(_returned(g, blocks) for g in gradients.get("values", ())),
+        _returned(header["value"], left),
+        tuple(_returned(g, left) for g in gradients.get("values", ())),
         plain(gradients.get("problem", "")),
-        tuple(_returned(e, blocks) for e in header.get("echo", ())),
+        tuple(_returned(e, left) for e in header.get("echo", ())),
     )
 
 
-def _returned(tree: Mapping[str, Any], blocks: Sequence[Block]) -> Returned:
+def _returned(tree: Mapping[str, Any], left: dict[int, Block]) -> Returned:
     container = plain(tree["container"], 80)
     if "items" in tree:
-        items = tuple(_returned(item, blocks) for item in tree["items"])
+        items = tuple(_returned(item, left) for item in tree["items"])
         if len({item.shape for item in items}) == 1 and all(item.is_array for item in items):
             # [tensor(0.97), tensor(0.88)]: a list of numbers, whatever holds each of them.
             stacked = np.stack([item.values for item in items])
@@ -442,8 +491,11 @@ def _returned(tree: Mapping[str, Any], blocks: Sequence[Block]) -> Returned:
         return Returned(np.empty(0), "", container, "python", items)
     if "block" not in tree:
         return Returned(np.empty(0), "", container, "python")
-    block = blocks[int(tree["block"])]
+    block = left.pop(tree["block"])
     values = np.frombuffer(block.data, dtype=block.dtype).reshape(block.shape)
+    if block.dtype == "bool":
+        # Any byte may have come; NumPy computes nonsense with those that are neither 0 nor 1.
+        values = values.view("uint8") != 0
     return Returned(
         values,
         plain(tree["dtype"], 40),

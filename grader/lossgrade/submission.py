@@ -40,14 +40,14 @@ class Submission:
         Raises:
             SubmissionError: there is no such file or folder, or it is of another kind.
         """
-        if not path.exists():
-            raise SubmissionError(f"{path}: no such file or folder")
-        if path.is_file() and path.suffix not in SUFFIXES:
-            raise SubmissionError(
-                f"{path}: expected a .py file, a .ipynb notebook or a folder, "
-                f"found {path.suffix or 'a file without a suffix'}"
-            )
         try:
+            if not path.exists():
+                raise SubmissionError(f"{path}: no such file or folder")
+            if not path.is_dir() and (not path.is_file() or path.suffix.lower() not in SUFFIXES):
+                raise SubmissionError(
+                    f"{path}: expected a .py file, a .ipynb notebook or a folder, "
+                    f"found {path.suffix or 'a file without a suffix'}"
+                )
             next(path.iterdir(), None) if path.is_dir() else path.open("rb").close()
         except OSError as error:
             raise SubmissionError(f"{path}: cannot be read ({error.strerror})") from None
@@ -92,14 +92,17 @@ class Submission:
             return self.path
         if self.entry:
             file = self.path / self.entry
-            if not file.is_file():
+            if not file.is_file() or file.is_symlink():
                 raise Unloadable(f"the folder has no {self.entry}, the file that was asked for")
             return file
         for suffix in SUFFIXES:
             found = sorted(
                 file
                 for file in self.path.iterdir()
-                if file.suffix == suffix and file.is_file() and not file.name.startswith(".")
+                if file.suffix.lower() == suffix
+                and not file.name.startswith(".")
+                and file.is_file()
+                and not file.is_symlink()
             )
             if len(found) == 1:
                 return found[0]
@@ -114,13 +117,15 @@ class Submission:
     def mentions_torch(self) -> bool:
         """Say whether the word torch stands in any source file: loading it takes seconds."""
         try:
-            sources = [file for file in self.files() if file.suffix in SUFFIXES]
+            sources = [file for file in self.files() if file.suffix.lower() in SUFFIXES]
             return any(b"torch" in file.read_bytes() for file in sources)
         except (OSError, Unloadable):
             return False
 
     def copy_to(self, scratch: Path) -> Path:
         """Copy the submission into `scratch` and return where its entry file lies there.
+
+        Whatever the umask, another user can read the copies: the worker may be one.
 
         Raises:
             Unloadable: it has no entry file, or is too large.
@@ -129,8 +134,12 @@ class Submission:
         if entry.stat().st_size > SOURCE_CAP:
             raise Unloadable(f"{entry.name} is larger than {SOURCE_CAP >> 20} MiB")
         root = self.path if self.is_folder else self.path.parent
-        for file in self.files():
-            target = scratch / file.relative_to(root)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+        # The entry file also where it lies in a folder that is left out otherwise.
+        for file in dict.fromkeys([entry, *self.files()]):
+            place = file.relative_to(root)
+            for folder in reversed(place.parents[:-1]):
+                (scratch / folder).mkdir(exist_ok=True)
+                (scratch / folder).chmod(0o755)
+            shutil.copyfile(file, scratch / place)
+            (scratch / place).chmod(0o644)
         return scratch / entry.relative_to(root)

@@ -7,7 +7,9 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import (  # type: ignore[import-untyped]  # jsonschema ships no types
+    Draft202012Validator,
+)
 
 from lossgrade.assignment import (
     BUILT_IN,
@@ -61,7 +63,7 @@ def test_points_of_a_function_are_those_of_its_criteria(name: str, strictness: s
 
 
 def test_every_rubric_can_be_asked_for() -> None:
-    members = AnyFunction.__args__[0].__args__  # type: ignore[attr-defined]  # of Annotated
+    members = AnyFunction.__args__[0].__args__
     assert len(RUBRICS) == len(members)
     for rubric in RUBRICS:
         text = f'name = "own"\n[functions.{rubric}]\nnames = ["f"]\npoints = 7\n'
@@ -76,7 +78,7 @@ def test_a_function_may_have_another_key_than_its_rubric() -> None:
 
 def test_one_reduction_needs_no_list() -> None:
     text = 'name = "own"\n[functions.cross_entropy]\nnames = ["f"]\npoints = 1\nreduction = "mean"'
-    assert parse_assignment(text, "own.toml").functions["cross_entropy"].reduction == ["mean"]
+    assert parse_assignment(text, "own.toml").graded["cross_entropy"].reduction == ["mean"]
     SCHEMA.validate(tomllib.loads(text.replace('"mean"', '["mean"]')))
 
 

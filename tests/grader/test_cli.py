@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import (  # type: ignore[import-untyped]  # jsonschema ships no types
+    Draft202012Validator,
+)
 
 from lossgrade.assignment import BUILT_IN, built_in_text, load_assignment
 from lossgrade.cli import main

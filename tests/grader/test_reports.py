@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import (  # type: ignore[import-untyped]  # jsonschema ships no types
+    Draft202012Validator,
+)
 
 from lossgrade import reports
 from lossgrade.assignment import load_assignment

@@ -11,6 +11,9 @@ import time
 from typing import IO
 
 CHUNK = 1 << 16
+# How long a channel waits for the end of pipes whose process is dead: they end at once, unless a
+# process that it left behind holds them.
+LEFT_BEHIND_SECONDS = 2.0
 # What is printed beyond this is an endless loop, not a student's debugging.
 FLOOD_BYTES = 32 << 20
 
@@ -45,6 +48,7 @@ class PipeChannel(_Output):
         super().__init__(cap)
         self.requests, self.replies, self.output = requests, replies, output
         self._output_open = True
+        self._closed = False
         os.set_blocking(requests, False)
 
     def send(self, data: bytes, deadline: float) -> None:
@@ -76,13 +80,14 @@ class PipeChannel(_Output):
             if self._output_open:
                 poll.register(self.output, select.POLLIN)
             left = deadline - time.monotonic()
-            ready = dict(poll.poll(max(0, left * 1000)))
+            # Also when there is more to read: a reply may come in single bytes, without end.
+            if left <= 0:
+                raise TimedOut
+            ready = dict(poll.poll(left * 1000))
             if self.output in ready:
                 self._drain()
             if descriptor in ready:
                 return
-            if left <= 0:
-                raise TimedOut
 
     def _drain(self) -> None:
         piece = os.read(self.output, CHUNK)
@@ -90,7 +95,10 @@ class PipeChannel(_Output):
         self.take(piece)
 
     def close(self) -> None:
-        """Take what is still in the output pipe, then close all three."""
+        """Take what is still in the output pipe, then close all three; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         os.set_blocking(self.output, False)
         with contextlib.suppress(BlockingIOError, TimedOut):
             while self._output_open:
@@ -100,15 +108,18 @@ class PipeChannel(_Output):
 
 
 class ThreadChannel(_Output):
-    """The same over pipes that cannot be polled, as on Windows: a thread reads each."""
+    """The same over pipes that cannot be polled, as on Windows: a thread for each, which closes it.
+
+    Closing a pipe that another thread reads or writes blocks on Windows.
+    """
 
     def __init__(
         self, requests: IO[bytes], replies: IO[bytes], output: IO[bytes], cap: int
     ) -> None:
         super().__init__(cap)
-        self.requests, self.replies, self.output = requests, replies, output
+        self._requests, self._replies, self._output = requests, replies, output
         self._pieces: queue.Queue[bytes] = queue.Queue(maxsize=64)
-        self._held = b""
+        self._held = bytearray()
         self._flooded = False
         self._outgoing: queue.Queue[bytes | None] = queue.Queue()
         self._threads = [
@@ -119,24 +130,25 @@ class ThreadChannel(_Output):
             thread.start()
 
     def _read_replies(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while piece := os.read(self.replies.fileno(), CHUNK):
+        with contextlib.suppress(OSError), self._replies as pipe:
+            while piece := os.read(pipe.fileno(), CHUNK):
                 self._pieces.put(piece)
         self._pieces.put(b"")
 
     def _read_output(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while piece := os.read(self.output.fileno(), CHUNK):
+        with contextlib.suppress(OSError), self._output as pipe:
+            while piece := os.read(pipe.fileno(), CHUNK):
                 try:
                     self.take(piece)
                 except TimedOut:
                     self._flooded = True
 
     def _write_requests(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError), self._requests as pipe:
             while (data := self._outgoing.get()) is not None:
-                self.requests.write(data)
-                self.requests.flush()
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(pipe.fileno(), view) :]
 
     def send(self, data: bytes, deadline: float) -> None:  # noqa: ARG002 - the reply has the deadline
         self._outgoing.put(data)
@@ -146,27 +158,27 @@ class ThreadChannel(_Output):
             left = deadline - time.monotonic()
             if self._flooded:
                 raise TimedOut(f"printed more than {FLOOD_BYTES >> 20} MiB of output")
-            try:
-                # Woken now and then, so that a flood of output is noticed.
-                piece = self._pieces.get(timeout=max(0, min(left, 0.2)))
-            except queue.Empty:
-                if left <= 0:
-                    raise TimedOut from None
-                continue
-            if not piece:
-                raise Closed
-            self._held += piece
-        data, self._held = self._held[:count], self._held[count:]
+            if left <= 0:
+                raise TimedOut
+            # Woken now and then, so that a flood of output is noticed.
+            with contextlib.suppress(queue.Empty):
+                piece = self._pieces.get(timeout=min(left, 0.2))
+                if not piece:
+                    raise Closed
+                self._held += piece
+        data = bytes(self._held[:count])
+        del self._held[:count]
         return data
 
     def close(self) -> None:
-        """Let the threads end with the process that they read from, then close the pipes."""
+        """Let the threads end with the process that they serve, and close their pipes.
+
+        A thread whose pipe is held open by a process left behind stays with it.
+        """
         self._outgoing.put(None)
-        while self._threads[0].is_alive():
+        deadline = time.monotonic() + LEFT_BEHIND_SECONDS
+        while self._threads[0].is_alive() and time.monotonic() < deadline:
             with contextlib.suppress(queue.Empty):
                 self._pieces.get(timeout=0.01)
         for thread in self._threads:
-            thread.join(1)
-        for pipe in (self.requests, self.replies, self.output):
-            with contextlib.suppress(OSError):
-                pipe.close()
+            thread.join(max(0, deadline - time.monotonic()))

@@ -41,16 +41,23 @@ ENTER_SECONDS = 20.0
 
 _BOOT = """
 import sys
-sys.path[:0] = {first!r}
+sys.path.insert(0, {root!r})
 from lossgrade.sandbox import zygote
-del sys.path[:{count}]
-sys.path += {last!r}
+sys.path[:] = [path for path in sys.path if path not in {ours!r}] + {theirs!r}
 zygote.{entry}
 """
 
 
 class WorkerLost(Exception):
-    """The worker is gone, or was ended for what it did; the text says why, in plain words."""
+    """The worker is gone, or was ended for what it did; the text says why, in plain words.
+
+    Attributes:
+        endless: it was ended for running too long, or printing too much.
+    """
+
+    def __init__(self, text: str, *, endless: bool = False) -> None:
+        super().__init__(text)
+        self.endless = endless
 
 
 class SandboxUnavailable(Exception):
@@ -88,8 +95,13 @@ class Zygote:
         self._ready = False
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._why = "it has been closed"
         if self.fork:
-            self._start()
+            try:
+                self._start()
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -103,23 +115,28 @@ class Zygote:
         self.close()
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                _command(f"main({theirs.fileno()}, {self.frameworks!r}, {str(self.scratch)!r})"),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                env=_environment(),
-                cwd=tempfile.gettempdir(),
-                start_new_session=True,
-            )
-        self._control = ours
         self._ready = False
+        self._control, theirs = socket.socketpair()
+        entry = f"main({theirs.fileno()}, {self.frameworks!r}, {str(self.scratch)!r})"
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    _command(entry),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    pass_fds=[theirs.fileno()],
+                    env=_environment(),
+                    cwd=tempfile.gettempdir(),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self._why = f"it does not start: {error}"
+                self._stop()
 
     def _ask(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
-        assert self._control is not None
+        if self._control is None:
+            raise SandboxUnavailable(f"the process that starts workers is not there ({self._why})")
         try:
             if not self._ready:
                 self._hear(START_SECONDS)
@@ -130,6 +147,10 @@ class Zygote:
             raise SandboxUnavailable(
                 f"the process that starts workers ended ({self._last_words() or error})"
             ) from None
+        except BaseException:
+            # Interrupted: what it answers now would be taken for its next answer.
+            self._kill()
+            raise
 
     def _hear(self, seconds: float) -> dict[str, Any]:
         assert self._control is not None
@@ -146,9 +167,15 @@ class Zygote:
     def _last_words(self) -> str:
         assert self._process is not None
         assert self._process.stderr is not None
-        self._process.kill()
+        self._kill()
         said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
         return said[-1] if said else ""
+
+    def _kill(self) -> None:
+        # The group: where `sys.executable` is a script, the interpreter is its child.
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def worker(self, scratch: Path, limits: Limits, output_bytes: int) -> Worker:
         """Start a worker in the directory `scratch`, one below `self.scratch`.
@@ -168,11 +195,11 @@ class Zygote:
             (requests_in, requests), (replies, replies_out), (output, output_out) = pipes
             try:
                 pid = self._ask(request, [requests_in, replies_out, output_out])["pid"]
-            except SandboxUnavailable:
+            except BaseException as error:
                 for pair in pipes:
                     for descriptor in pair:
                         os.close(descriptor)
-                if not again:
+                if not again or not isinstance(error, SandboxUnavailable):
                     raise
                 # A zygote that was killed from outside is replaced once.
                 self._stop()
@@ -191,15 +218,19 @@ class Zygote:
         return os.waitstatus_to_exitcode(status)
 
     def _fresh(self, request: Mapping[str, Any], output_bytes: int) -> Worker:
-        process = subprocess.Popen(
-            _command(f"alone({self.frameworks!r}, {str(self.scratch)!r})"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(),
-            cwd=tempfile.gettempdir(),
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                _command(f"alone({self.frameworks!r}, {str(self.scratch)!r})"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                env=_environment(),
+                cwd=tempfile.gettempdir(),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SandboxUnavailable(f"a worker does not start: {error}") from None
         assert process.stdin
         assert process.stdout
         assert process.stderr
@@ -222,12 +253,15 @@ class Zygote:
 
     def _stop(self) -> None:
         if self._control is not None:
+            with contextlib.suppress(OSError):
+                # Without this word it takes this process for dead, and removes the scratch.
+                self._control.sendall(b'{"op": "end"}')
             self._control.close()
         if self._process is not None:
             try:
                 self._process.wait(5 if self._ready else 0)
             except subprocess.TimeoutExpired:
-                self._process.kill()
+                self._kill()
                 self._process.wait()
             assert self._process.stderr is not None
             self._process.stderr.close()
@@ -265,22 +299,30 @@ class Worker:
 
         Raises:
             WorkerLost: no proper reply within `seconds`; the worker has been killed.
+            ProtocolError: the request is too large to be carried; nothing was sent.
+            SandboxUnavailable: the worker is gone, and the zygote that would know why.
         """
         nonce = secrets.token_hex(8)
+        frame = protocol.pack({**message, "nonce": nonce}, blocks)
         deadline = time.monotonic() + seconds
         try:
-            self.channel.send(protocol.pack({**message, "nonce": nonce}, blocks), deadline)
+            self.channel.send(frame, deadline)
             reply = self._receive(deadline)
         except TimedOut as error:
             self.close()
             printing = self.channel.count >> 20
             also = f", printing {printing} MiB of output" if printing else ""
-            raise WorkerLost(str(error) or f"ran longer than {seconds:g} seconds{also}") from None
+            why = str(error) or f"ran longer than {seconds:g} seconds{also}"
+            raise WorkerLost(why, endless=True) from None
         except Closed:
             raise WorkerLost(_death(self.close())) from None
         except ProtocolError as error:
             self.close()
             raise WorkerLost(f"wrote to the grader's own pipe: {error}") from None
+        except BaseException:
+            # Interrupted: the reply to this would be taken for the next one.
+            self.close()
+            raise
         if reply.header.get("nonce") != nonce:
             self.close()
             raise WorkerLost("wrote to the grader's own pipe: an answer to no question")
@@ -299,10 +341,17 @@ class Worker:
         return self.channel.printed.decode(errors="replace")
 
     def close(self) -> int:
-        """Kill the worker's whole process group and return its exit code (negative: signal)."""
+        """Kill the worker's whole process group and return its exit code (negative: signal).
+
+        Raises:
+            SandboxUnavailable: the zygote, which would know the code, is gone.
+        """
         if self.status is None:
-            self.status = self.end()
-            self.channel.close()
+            self.status = -9
+            try:
+                self.status = self.end()
+            finally:
+                self.channel.close()
         return self.status
 
 
@@ -328,14 +377,16 @@ def _command(entry: str) -> list[str]:
     does, also when they came by PYTHONPATH or the user's own site-packages.
     """
     root = str(Path(lossgrade.__file__).parent.parent)
-    homes = [str(Path(spec.origin).parent.parent) for spec in _specs() if spec.origin]
-    boot = _BOOT.format(first=[root], count=1, last=sorted(set(homes)), entry=entry)
+    theirs = _homes("numpy", "torch")
+    ours = {root, *_homes("lossgrade_fixtures", "lossgrade_checks")} - theirs
+    boot = _BOOT.format(root=root, ours=sorted(ours), theirs=sorted(theirs), entry=entry)
     return [sys.executable, "-I", "-u", "-X", "utf8", "-c", boot]
 
 
-def _specs() -> list[importlib.machinery.ModuleSpec]:
-    found = (importlib.util.find_spec(name) for name in ("numpy", "torch"))
-    return [spec for spec in found if spec is not None]
+def _homes(*names: str) -> set[str]:
+    """Return the directories that hold the packages `names`, as far as they are installed."""
+    specs = [importlib.util.find_spec(name) for name in names]
+    return {str(Path(spec.origin).parent.parent) for spec in specs if spec and spec.origin}
 
 
 def _environment() -> dict[str, str]:

@@ -10,16 +10,18 @@ import __future__
 
 import ast
 import codecs
+import importlib.util
 import json
+import linecache
+import re
 import sys
 import types
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-MODULE_NAME = "submission"
+# Not one that a student may give to a file of a folder, such as submission.py.
+MODULE_NAME = "lossgrade_submission"
 NOTE_CAP = 40
 TEXT_CAP = 600
 
@@ -45,12 +47,26 @@ class Loaded:
     """The module a student's file became, with what was passed over on the way."""
 
     module: types.ModuleType
+    folder: Path
     notes: list[str] = field(default_factory=list)
-    lines: dict[str, list[str]] = field(default_factory=dict)
+    sources: set[str] = field(default_factory=set)
 
     def note(self, text: str) -> None:
         if len(self.notes) < NOTE_CAP:
             self.notes.append(text)
+
+    def remember(self, name: str, text: str) -> None:
+        """Keep the source that runs under `name`: for messages, and for `inspect.getsource`."""
+        self.sources.add(name)
+        lines = [f"{line}\n" for line in _lines(text)]
+        linecache.cache[name] = (len(text), None, lines, name)
+
+    def name_of(self, filename: str) -> str:
+        """Return what messages call the file of a code object; empty where it is not theirs."""
+        if filename in self.sources:
+            return filename
+        place = Path(filename)
+        return place.relative_to(self.folder).as_posix() if self.folder in place.parents else ""
 
 
 def load(path: Path, display: str) -> Loaded:
@@ -65,9 +81,9 @@ def load(path: Path, display: str) -> Loaded:
     module = types.ModuleType(MODULE_NAME)
     module.__file__ = str(path)
     sys.modules[MODULE_NAME] = module
-    loaded = Loaded(module)
+    loaded = Loaded(module, path.parent)
     content = path.read_bytes()
-    if path.suffix == ".ipynb":
+    if path.suffix.lower() == ".ipynb":
         for name, code in _cells(content, display):
             _run_cell(loaded, code, name)
     else:
@@ -77,13 +93,15 @@ def load(path: Path, display: str) -> Loaded:
         if b"\0" in content:
             line = content[: content.index(b"\0")].count(b"\n") + 1
             raise LoadError(f"{display}, line {line}: the file holds NUL bytes; save it as UTF-8")
-        _run(loaded, _parse(content, display), display)
-        loaded.lines[display] = _text(content).splitlines()
+        tree = _parse(content, display)
+        loaded.remember(display, importlib.util.decode_source(content))
+        _run(loaded, tree, display)
     return loaded
 
 
-def _text(content: bytes) -> str:
-    return content.decode("utf-8-sig", errors="replace")
+def _lines(text: str) -> list[str]:
+    """Split `text` where Python does: `str.splitlines` also splits at form feeds and others."""
+    return re.split(r"\r\n|\r|\n", text)
 
 
 def _parse(code: bytes | str, name: str) -> ast.Module:
@@ -157,14 +175,15 @@ def _source(cell: dict[str, Any]) -> str:
 
 
 def _run_cell(loaded: Loaded, code: str, name: str) -> None:
-    first, _, rest = code.lstrip().partition("\n")
-    if first.startswith("%%"):
-        if first.split()[0] not in PYTHON_CELL_MAGICS:
-            loaded.note(f"{name}: skipped, `{first.strip()[:60]}` is not Python")
+    magic = re.match(r"\s*(%%[^\s]*)[^\r\n]*", code)
+    if magic:
+        if magic[1] not in PYTHON_CELL_MAGICS:
+            loaded.note(f"{name}: skipped, `{magic[0].strip()[:60]}` is not Python")
             return
-        code = "\n" + rest
+        # Line numbers stay as they are.
+        code = "\n" * (len(_lines(magic[0])) - 1) + code[magic.end() :]
     code = _without_magics(loaded, code, name)
-    loaded.lines[name] = code.splitlines()
+    loaded.remember(name, code)
     try:
         tree = _parse(code, name)
     except LoadError as error:
@@ -179,7 +198,7 @@ def _without_magics(loaded: Loaded, code: str, name: str) -> str:
     A line counts as one only where Python itself stumbles over it: a `%` that starts a line
     inside brackets or a string is left alone.
     """
-    lines = code.splitlines()
+    lines = _lines(code)
     for _ in lines:
         try:
             ast.parse("\n".join(lines))
@@ -189,7 +208,12 @@ def _without_magics(loaded: Loaded, code: str, name: str) -> str:
                 break
             loaded.note(f"{name}: skipped `{lines[number].strip()[:60]}`")
             indent = lines[number][: len(lines[number]) - len(lines[number].lstrip())]
+            goes_on = lines[number].endswith("\\")
             lines[number] = indent + "pass"
+            while goes_on and number + 1 < len(lines):
+                number += 1
+                goes_on = lines[number].endswith("\\")
+                lines[number] = ""
         except (ValueError, RecursionError, MemoryError):
             break
         else:
@@ -201,7 +225,7 @@ def _is_magic(line: str) -> bool:
     text = line.strip()
     _, assigned, value = text.partition("=")
     return (
-        text.startswith(("%", "!", "?"))
+        text.startswith(("%", "!", "?", "pip ", "conda "))
         or text.endswith("?")
         or bool(assigned and value.strip().startswith(("%", "!")))
     )

@@ -22,7 +22,8 @@ PREFIX = struct.Struct("!4sII")
 HEADER_CAP = 4 << 20
 PAYLOAD_CAP = 64 << 20
 RANK_CAP = 16
-BLOCK_CAP = 256
+# Each value of a returned list is one: [tensor(0.97), tensor(0.88), ...].
+BLOCK_CAP = 4096
 
 ITEM_BYTES = {
     "bool": 1,
@@ -58,7 +59,9 @@ def pack(header: dict[str, Any], blocks: Sequence[Block] = ()) -> bytes:
     described = [{"dtype": block.dtype, "shape": list(block.shape)} for block in blocks]
     encoded = json.dumps({**header, "blocks": described}, separators=(",", ":")).encode()
     payload = sum(len(block.data) for block in blocks)
-    if len(encoded) > HEADER_CAP or payload > PAYLOAD_CAP or len(blocks) > BLOCK_CAP:
+    if len(blocks) > BLOCK_CAP:
+        raise ProtocolError(f"a frame of {len(blocks):,} arrays, more than {BLOCK_CAP:,}")
+    if len(encoded) > HEADER_CAP or payload > PAYLOAD_CAP:
         raise ProtocolError(
             f"a frame of {len(encoded) + payload:,} bytes is larger than "
             f"{PAYLOAD_CAP >> 20} MiB, the most that is carried"
@@ -73,9 +76,9 @@ def lengths(prefix: bytes) -> tuple[int, int]:
     Raises:
         ProtocolError: not a prefix, or a length over its cap.
     """
-    magic, header, payload = PREFIX.unpack(prefix)
-    if magic != MAGIC:
+    if len(prefix) != PREFIX.size or not prefix.startswith(MAGIC):
         raise ProtocolError("bytes that are no frame")
+    _, header, payload = PREFIX.unpack(prefix)
     if header > HEADER_CAP or payload > PAYLOAD_CAP:
         raise ProtocolError(f"a frame of {header + payload:,} bytes, over the cap")
     return header, payload

@@ -8,6 +8,7 @@ side shows it as text and never scores it.
 from __future__ import annotations
 
 import inspect
+import linecache
 import os
 import sys
 from array import array
@@ -56,6 +57,9 @@ def serve(requests: int, replies: int) -> None:
             frame = protocol.pack({**reply, "nonce": request["nonce"]}, out)
         except ProtocolError as error:
             frame = protocol.pack({"nonce": request["nonce"], "problem": f"returned {error}"})
+        except MemoryError:
+            problem = "returned a result that its memory limit leaves no room to send"
+            frame = protocol.pack({"nonce": request["nonce"], "problem": problem})
         view = memoryview(frame)
         while view:
             view = view[write(replies, view) :]
@@ -69,19 +73,22 @@ class Calls:
         self.functions: dict[str, Callable[..., Any]] = {}
 
     def load(self, request: dict[str, Any], _: Sequence[Block], __: list[Block]) -> dict[str, Any]:
+        path = Path(request["path"])
         if request["folder"]:
             # Last, so that a torch.py beside the student's file hijacks nothing.
-            sys.path.append(request["folder"])
+            sys.path += dict.fromkeys((str(path.parent), request["folder"]))
         try:
-            self.loaded = load(Path(request["path"]), request["display"])
+            self.loaded = load(path, request["display"])
         except LoadError as error:
             return {"failed": str(error)}
+        except OSError as error:
+            return {"failed": f"{request['display']}: cannot be read ({error.strerror})"}
         namespace = self.loaded.module.__dict__
         found = {}
         for key, names in request["names"].items():
             try:
                 found[key] = self._find(key, names, namespace)
-            except BaseException as error:  # noqa: BLE001 - looking at it ran the student's code
+            except BaseException as error:  # looking at it runs the student's code
                 found[key] = {"name": names[0], "problem": f"cannot be used: {describe(error)}"}
         defined = [name for name in namespace if not name.startswith("_")]
         return {"found": found, "defined": defined[:NAME_CAP], "notes": self.loaded.notes}
@@ -119,6 +126,18 @@ class Calls:
     def call(
         self, request: dict[str, Any], blocks: Sequence[Block], out: list[Block]
     ) -> dict[str, Any]:
+        try:
+            return self._called(request, blocks, out)
+        except Unsupported as error:
+            return {"problem": str(error)}
+        except ProtocolError:
+            raise
+        except BaseException as error:
+            return {"raised": self._told(error)}
+
+    def _called(
+        self, request: dict[str, Any], blocks: Sequence[Block], out: list[Block]
+    ) -> dict[str, Any]:
         arguments = [_argument(described, blocks) for described in request["arguments"]]
         keywords = {name: _argument(a, blocks) for name, a in request.get("keywords", {}).items()}
         key = request["function"]
@@ -128,37 +147,32 @@ class Calls:
             if "problem" in found or not found:
                 return {"missing": found.get("problem", "is not defined")}
         function = self.functions[key]
-        try:
-            positional, named = _bind(function, arguments, keywords)
-            result = function(*positional, **named)
-            reply: dict[str, Any] = {"value": _value(result, out)}
-            if request.get("wrt"):
-                inputs = [arguments[i] for i in request["wrt"]]
-                cotangent = request.get("cotangent")
-                block = None if cotangent is None else blocks[cotangent]
-                reply["gradients"] = _gradients(result, inputs, block, out)
-        except Unsupported as error:
-            return {"problem": str(error)}
-        except ProtocolError:
-            raise
-        except BaseException as error:
-            return {"raised": self._told(error)}
+        positional, named = _bind(function, arguments, keywords)
+        result = function(*positional, **named)
+        reply: dict[str, Any] = {"value": _value(result, out)}
+        if request.get("wrt"):
+            inputs = [arguments[i] for i in request["wrt"]]
+            cotangent = request.get("cotangent")
+            block = None if cotangent is None else blocks[cotangent]
+            reply["gradients"] = _gradients(result, inputs, block, out)
         if request.get("echo"):
-            # The inputs as the function left them: the trusted side compares them itself.
-            reply["echo"] = [_value(argument, out) for argument in arguments]
+            # The arrays as the function left them: the trusted side compares them itself.
+            reply["echo"] = [
+                _value(None if "json" in described else argument, out)
+                for argument, described in zip(arguments, request["arguments"], strict=True)
+            ]
         return reply
 
     def _told(self, error: BaseException) -> dict[str, Any]:
         """Describe `error` with the student's own line: the innermost frame of theirs."""
         told = {"text": describe(error), "type": type(error).__name__}
-        lines = self.loaded.lines if self.loaded else {}
         step = error.__traceback__
         depth = 0
         while step is not None and depth < 5000:
-            name = step.tb_frame.f_code.co_filename
-            if name in lines and 1 <= step.tb_lineno <= len(lines[name]):
-                told["where"] = f"{name}, line {step.tb_lineno}"
-                told["line"] = lines[name][step.tb_lineno - 1].strip()[:160]
+            file, number = step.tb_frame.f_code.co_filename, step.tb_lineno
+            if self.loaded and (name := self.loaded.name_of(file)):
+                told["where"] = f"{name}, line {number}"
+                told["line"] = linecache.getline(file, number).strip()[:160]
             step = step.tb_next
             depth += 1
         return told
@@ -267,7 +281,7 @@ def _from_tensor(torch: Any, value: Any, out: list[Block]) -> dict[str, Any]:
         if dtype not in protocol.ITEM_BYTES:
             tensor = tensor.to(torch.float32)
         _check_size(tensor.numel() * tensor.element_size())
-        plain = tensor.cpu().contiguous().as_subclass(torch.Tensor).numpy()
+        plain = tensor.cpu().resolve_neg().contiguous().as_subclass(torch.Tensor).numpy()
     out.append(Block(str(plain.dtype), plain.shape, plain.tobytes()))
     return {
         "block": len(out) - 1,

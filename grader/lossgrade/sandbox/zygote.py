@@ -6,6 +6,10 @@ worker (requests, replies, printed output) come along with the message that asks
 
     {"op": "fork", "scratch": DIR, "limits": {...}}  ->  {"pid": N}
     {"op": "reap", "pid": N}                         ->  {"status": N}  as waitpid reports it
+    {"op": "end"}                                    ->  this process ends
+
+When the socket closes without that word the trusted side has died: then the workers are killed
+and the scratch directory, which holds copies of submissions, is removed from here.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import socket
 import sys
 from contextlib import suppress
@@ -29,44 +34,63 @@ if TYPE_CHECKING:
     from lossgrade.sandbox.layers.stack import Prepared
 
 MESSAGE_CAP = 1 << 16
+# More generations than this are a fork bomb, which would keep the zygote for ever.
+SWEEPS = 1000
 
 
 def main(control: int, frameworks: list[str], scratch_parent: str) -> NoReturn:
     """Serve the control socket on descriptor `control` until the trusted side closes it."""
+    # To a low number: what workers close ends at 4096.
+    high, control = control, os.dup(control)
+    os.close(high)
+    # What is imported stays, and pages that are never looked through stay shared with workers.
+    gc.disable()
     preload(frameworks)
     prepared = stack.prepare(scratch_parent)
     _become_subreaper()
     dumpable.make_undumpable()
-    gc.collect()
     gc.freeze()
-    with socket.socket(fileno=control) as channel:
+    gc.enable()
+    children: set[int] = set()
+    told_to_end = False
+    with suppress(ConnectionError), socket.socket(fileno=control) as channel:
         channel.sendall(b'{"ready": true}\n')
-        children: set[int] = set()
-        while True:
-            message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_CAP, 3)
-            if not message:
-                break
-            request = json.loads(message)
-            if request["op"] == "fork":
-                assert threads() == 1, "forking with threads alive hangs the child"
-                pid = os.fork()
-                if pid == 0:
-                    run(descriptors, request, prepared)
-                for descriptor in descriptors:
-                    os.close(descriptor)
-                children.add(pid)
-                answer = {"pid": pid}
-            else:
-                _, status = os.waitpid(request["pid"], 0)
-                children.discard(request["pid"])
-                _sweep(children)
-                answer = {"status": status}
-            channel.sendall(json.dumps(answer).encode() + b"\n")
-        for pid in children:
-            with suppress(ProcessLookupError):
-                os.killpg(pid, 9)
+        told_to_end = _serve(channel, prepared, children)
+    for pid in children:
+        _kill(pid)
+        os.waitpid(pid, 0)
+    _sweep(set())
+    if not told_to_end:
+        shutil.rmtree(scratch_parent, ignore_errors=True)
     # Nothing is left to do, and taking torch down in order takes 0.15 s.
     os._exit(0)
+
+
+def _serve(channel: socket.socket, prepared: Prepared, children: set[int]) -> bool:
+    """Do what the trusted side asks; return whether it asked to end, and did not just go away."""
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_CAP, 3)
+        if not message:
+            return False
+        request = json.loads(message)
+        if request["op"] == "end":
+            return True
+        if request["op"] == "fork":
+            assert threads() == 1, "forking with threads alive hangs the child"
+            pid = os.fork()
+            if pid == 0:
+                run(descriptors, request, prepared)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            children.add(pid)
+            answer = {"pid": pid}
+        else:
+            _kill(request["pid"])
+            _, status = os.waitpid(request["pid"], 0)
+            children.discard(request["pid"])
+            _sweep(children)
+            answer = {"status": status}
+        channel.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def preload(frameworks: list[str]) -> None:
@@ -96,6 +120,8 @@ def run(descriptors: list[int], request: Mapping[str, Any], prepared: Prepared) 
         os.dup2(output, 1)
         os.dup2(output, 2)
         settle(request, prepared, requests, replies)
+    except BaseException:  # told to whoever reads the output
+        sys.__excepthook__(*sys.exc_info())
     finally:
         os._exit(1)
 
@@ -158,11 +184,25 @@ def _become_subreaper() -> None:
         ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
 
 
+def _kill(pid: int) -> None:
+    """Kill a worker and its group, which it leads unless it has only just been forked."""
+    for kill in (os.killpg, os.kill):
+        with suppress(ProcessLookupError):
+            kill(pid, 9)
+
+
 def _sweep(known: set[int]) -> None:
-    """Kill what a dead worker left behind: as subreaper, this process became its parent."""
+    """Kill what dead workers left behind: as subreaper, this process became its parent.
+
+    Again and again, since what those left behind comes here only when they are dead.
+    """
     with suppress(OSError):
-        alive = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        for pid in set(map(int, alive)) - known:
-            with suppress(OSError):
-                os.kill(pid, 9)
-                os.waitpid(pid, 0)
+        for _ in range(SWEEPS):
+            alive = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            left = set(map(int, alive)) - known
+            if not left:
+                break
+            for pid in left:
+                with suppress(OSError):
+                    os.kill(pid, 9)
+                    os.waitpid(pid, 0)
