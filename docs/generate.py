@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossgrade import assignment as assignments
-from lossgrade.engine import manifest
+from lossgrade.manifest import manifest
 from lossgrade.reports.summary import points
 from lossgrade.schemas import schema
 

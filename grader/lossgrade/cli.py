@@ -77,7 +77,7 @@ def _show(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from lossgrade.assignment import AssignmentError, load_assignment
-    from lossgrade.engine import manifest
+    from lossgrade.manifest import manifest
     from lossgrade.reports.summary import points
 
     try:

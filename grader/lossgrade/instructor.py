@@ -1,4 +1,4 @@
-"""Calls of a submission from an instructor's own tests: arrays and tensors in and out."""
+"""The fixture `student`: calls of a submission from an instructor's own tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,42 @@ if TYPE_CHECKING:
     from lossgrade.student import Returned
 
 
-def call(
+class StudentFixture:
+    """The submission, for an instructor's own tests: `student.softmax(z)`, arrays in and out.
+
+    Torch tensors in give torch tensors back, NumPy arrays give NumPy arrays. A call that raises,
+    crashes or runs too long in the student's process fails the test with one line.
+    """
+
+    def __init__(self, grading: Grading) -> None:
+        self._grading = grading
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def function(*arguments: Any, **keywords: Any) -> Any:
+            __tracebackhide__ = True
+            return self.call(name, *arguments, **keywords)
+
+        return function
+
+    def call(self, name: str, /, *arguments: Any, grad: bool = False, **keywords: Any) -> Any:
+        """Call the submission's function `name` in the sandbox.
+
+        Args:
+            name: an accepted name of the assignment's functions, or any name in the submission.
+            arguments: arrays, tensors, numbers, strings, None, or lists of them.
+            grad: also return the gradients of the result's sum by every float array, in order.
+            keywords: passed on by name.
+        Raises:
+            TypeError: an argument that cannot be given to another process.
+        """
+        __tracebackhide__ = True
+        return _call(self._grading, name, arguments, keywords, grad=grad)
+
+
+def _call(
     grading: Grading,
     name: str,
     arguments: Sequence[Any],
@@ -28,7 +63,7 @@ def call(
     *,
     grad: bool,
 ) -> Any:
-    """Call the submission's function `name`; see `StudentFixture.call`.
+    """Do what `StudentFixture.call` says.
 
     Raises:
         TypeError: an argument that cannot be given to another process.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from lossgrade.session import StudentFixture
+    from lossgrade.instructor import StudentFixture
 
 MARKERS = (
     "points(number): what a test is worth in the grade of a submission",

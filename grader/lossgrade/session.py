@@ -12,24 +12,22 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from lossgrade import markers
+from lossgrade.items import CriterionItem, Node
 from lossgrade.markers import storable
 from lossgrade.sandbox.host import Zygote
 from lossgrade.submission import Submission, SubmissionError
 from lossgrade.trust import refuse_conftest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator
 
-    from lossgrade.engine import Graded, Grading
+    from lossgrade.engine import Grading
+    from lossgrade.instructor import StudentFixture
     from lossgrade.result import CriterionRecord, Result
 
 DEFAULT_ASSIGNMENT = "stat453"
 STOPPED = "was not run: pytest was stopped or told to leave it out"
 UNFINISHED = "was not run: grading has not finished"
-
-
-class CriterionFailed(Exception):
-    """A criterion that does not hold; the text is what the student reads."""
 
 
 class Session:
@@ -108,7 +106,7 @@ class Session:
 
     def _read_assignment(self, option: Any) -> None:
         from lossgrade.assignment import AssignmentError, load_assignment
-        from lossgrade.engine import manifest
+        from lossgrade.manifest import manifest
         from lossgrade.reports import ReportError, parse_request
 
         try:
@@ -159,6 +157,8 @@ class Session:
             self.zygote = None
 
     def student_fixture(self) -> StudentFixture:
+        from lossgrade.instructor import StudentFixture
+
         assert self.grading is not None
         return StudentFixture(self.grading)
 
@@ -376,84 +376,6 @@ class Session:
         about = output.get("lossgrade_about") or {}
         if about.get("sandbox", {}).get("layers") or not self.remote:
             self.remote = about
-
-
-class Node(pytest.Collector):
-    """The submission, or one of its functions, as the tree of items shows it."""
-
-    def collect(self) -> Iterable[pytest.Item]:
-        return ()
-
-
-class CriterionItem(pytest.Item):
-    """One criterion of the submission."""
-
-    def __init__(self, *, line: Graded, owner: Session, **rest: Any) -> None:
-        super().__init__(**rest)
-        self.line = line
-        self.owner = owner
-        self.record: CriterionRecord | None = None
-
-    def runtest(self) -> None:
-        grading = self.owner.grading
-        assert grading is not None
-        self.record = record = grading.run(self.line)
-        self.user_properties += [("score", record.score), ("max_score", record.max_score)]
-        if record.outcome == "passed":
-            return
-        text = "\n".join(filter(None, (record.message, record.hint)))
-        if record.advice:
-            if self.config.option.runxfail:
-                return  # xfail() does nothing then, and advice fails no run
-            pytest.xfail(text)
-        prefix = "not graded: " if record.outcome == "not-graded" else ""
-        raise CriterionFailed(prefix + text)
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        # pytest would read and parse our own source for a traceback that nobody is shown.
-        if isinstance(excinfo.value, CriterionFailed | pytest.xfail.Exception):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
-
-    def reportinfo(self) -> tuple[Path, int | None, str]:
-        return self.path, None, f"{self.line.function}: {self.line.criterion.title}"
-
-
-class StudentFixture:
-    """The submission, for an instructor's own tests: `student.softmax(z)`, arrays in and out.
-
-    Torch tensors in give torch tensors back, NumPy arrays give NumPy arrays. A call that raises,
-    crashes or runs too long in the student's process fails the test with one line.
-    """
-
-    def __init__(self, grading: Grading) -> None:
-        self._grading = grading
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-
-        def function(*arguments: Any, **keywords: Any) -> Any:
-            __tracebackhide__ = True
-            return self.call(name, *arguments, **keywords)
-
-        return function
-
-    def call(self, name: str, /, *arguments: Any, grad: bool = False, **keywords: Any) -> Any:
-        """Call the submission's function `name` in the sandbox.
-
-        Args:
-            name: an accepted name of the assignment's functions, or any name in the submission.
-            arguments: arrays, tensors, numbers, strings, None, or lists of them.
-            grad: also return the gradients of the result's sum by every float array, in order.
-            keywords: passed on by name.
-        Raises:
-            TypeError: an argument that cannot be given to another process.
-        """
-        from lossgrade.instructor import call
-
-        __tracebackhide__ = True
-        return call(self._grading, name, arguments, keywords, grad=grad)
 
 
 def _attach(report: pytest.TestReport, record: dict[str, Any]) -> None:

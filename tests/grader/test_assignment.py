@@ -20,7 +20,7 @@ from lossgrade.assignment import (
     load_assignment,
     parse_assignment,
 )
-from lossgrade.engine import manifest
+from lossgrade.manifest import manifest
 from lossgrade.schemas import schema
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from jsonschema import (  # type: ignore[import-untyped]  # jsonschema ships no 
 
 from lossgrade.assignment import BUILT_IN, built_in_text, load_assignment
 from lossgrade.cli import main
-from lossgrade.engine import manifest
+from lossgrade.manifest import manifest
 
 
 def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

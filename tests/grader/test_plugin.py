@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lossgrade.assignment import load_assignment
-from lossgrade.engine import manifest
+from lossgrade.manifest import manifest
 
 EXAMPLES = Path(str(files("lossgrade_fixtures") / "submissions"))
 INDEX: dict[str, dict[str, Any]] = {

@@ -8,7 +8,8 @@ import pytest
 
 from lossgrade.assignment import RUBRICS, parse_assignment
 from lossgrade.criterion import criteria_in
-from lossgrade.engine import Grading, manifest, rubric
+from lossgrade.engine import Grading
+from lossgrade.manifest import manifest, rubric
 from lossgrade.sandbox.host import Zygote
 from lossgrade.submission import Submission
 

@@ -1,0 +1,214 @@
+"""What is found out once about each function, before its criteria are judged.
+
+Which arrays it takes, which reduction it uses, and whether its results mean enough for laws and
+contract to count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossgrade.criterion import Failure
+from lossgrade.manifest import rubric
+from lossgrade.rubric.cases import ORDINARY
+from lossgrade.trial import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from lossgrade.assignment import Assignment
+    from lossgrade.student import Student
+
+# How far the changes of a function's results must go with those of the right ones for its laws to
+# count: over 20 pairs of inputs unrelated numbers correlate by 0.1, a loss with the wrong sign or
+# base by 1, a softmax over the wrong axis by 0.6.
+RELATED = 0.4
+ROUNDS = 4
+
+
+class Probe:
+    """Trials of a submission's functions, with what was found out about each function."""
+
+    def __init__(self, student: Student, assignment: Assignment, seed: str) -> None:
+        self.student = student
+        self.assignment = assignment
+        self.seed = seed
+        self._libraries: dict[str, str] = {}
+        self._tries: dict[str, str] = {}
+        self._reductions: dict[str, str | Failure] = {}
+        self._preconditions: dict[tuple[str, str], Failure | None] = {}
+
+    def trial(self, key: str, purpose: str) -> Trial:
+        """Return a trial of the function `key`, its random numbers drawn for `purpose`.
+
+        Raises:
+            Failure: not even one ordinary call of the function gives a value.
+        """
+        library = self._library(key)
+        trial = self._bare_trial(key, purpose, library)
+        find = getattr(rubric(trial.spec.rubric), "reduction", None)
+        if find is not None:
+            if key not in self._reductions:
+                try:
+                    probe = self._bare_trial(key, f"{key}:reduction", library)
+                    self._reductions[key] = find(probe)
+                except Failure as failure:
+                    self._reductions[key] = failure
+            trial.reduction = _or_raise(self._reductions[key])
+        return trial
+
+    def _bare_trial(self, key: str, purpose: str, library: str) -> Trial:
+        spec = self.assignment.graded[key]
+        digest = hashlib.blake2b(f"{self.seed}:{purpose}".encode(), digest_size=16).digest()
+        return Trial(
+            self.student,
+            key,
+            spec,
+            library,
+            self.assignment.tolerance,
+            np.random.default_rng(int.from_bytes(digest)),
+            rubric(spec.rubric),
+            self.assignment.name,
+        )
+
+    def _library(self, key: str) -> str:
+        """Return which arrays the function is given, found by two calls where both are accepted."""
+        if key not in self._libraries:
+            wanted = self.assignment.graded[key].library or self.assignment.library
+            if wanted != "either":
+                self._libraries[key] = wanted
+            elif "torch" not in self.student.zygote.frameworks:
+                self._libraries[key] = "numpy"
+            else:
+                self._libraries[key] = self._tried(key) or self._majority()
+        return self._libraries[key]
+
+    def _majority(self) -> str:
+        """Return the library that most functions of the submission keep to."""
+        kept = [self._tried(key) for key in self.assignment.graded]
+        return max(("torch", "numpy"), key=kept.count)
+
+    def _tried(self, key: str) -> str:
+        """Torch if a tensor comes back in the graph, NumPy if an array does, or what works alone.
+
+        A NumPy function in a file that mentions torch is a NumPy solution. Nothing is returned
+        for one that takes both and keeps to neither.
+        """
+        if key not in self._tries:
+            self._tries[key] = self._try_libraries(key)
+        return self._tries[key]
+
+    def _try_libraries(self, key: str) -> str:
+        if self.student.missing(key):
+            return ""
+        gave = []
+        for library in ("torch", "numpy"):
+            trial = self._bare_trial(key, f"{key}:library", library)
+            case = trial.ordinary()
+            try:
+                floats = [i for i, a in enumerate(case.arguments) if _is_float(a)]
+                answer = trial.answer(case.arguments, wrt=floats if library == "torch" else ())
+            except Failure:
+                continue
+            gave.append(library)
+            cut_off = library == "torch" and floats and "cut off" in answer.gradient_problem
+            differentiable = np.asarray(case.expected).dtype.kind == "f"
+            if answer.value.library == library and not (cut_off and differentiable):
+                return library
+        return gave[0] if len(gave) == 1 else ""
+
+    # Laws and contract are about results that mean something: without these two they would pay
+    # for a constant, or for numbers of the right shape.
+
+    def require_related(self, key: str) -> None:
+        """Fail unless results change with the input as the right ones do, at least roughly."""
+        self._require(key, _check_related)
+
+    def require_right_once(self, key: str) -> None:
+        """Fail unless the function is right in one ordinary case at least."""
+        self._require(key, _check_right_once)
+
+    def _require(self, key: str, precondition: Callable[[Trial], None]) -> None:
+        name = precondition.__name__
+        if (key, name) not in self._preconditions:
+            try:
+                precondition(self.trial(key, f"{key}:{name}"))
+                self._preconditions[key, name] = None
+            except Failure as failure:
+                self._preconditions[key, name] = failure
+        unmet = self._preconditions[key, name]
+        if unmet is not None:
+            raise Failure(unmet.message, unmet.hint)
+
+
+def _check_right_once(trial: Trial) -> None:
+    """Fail unless the function is right in one ordinary case at least."""
+    first: Failure | None = None
+    for trial.shape in ORDINARY:
+        case = trial.ordinary()
+        try:
+            found = trial.call(*case.arguments)
+            expected = np.asarray(case.expected)
+            if found.values.size == expected.size:
+                # A column, or a list, of the right values breaks one line of the contract only.
+                found = replace(found, values=found.values.reshape(expected.shape))
+            trial.expect(found, expected, case.what)
+        except Failure as failure:
+            first = first or failure
+        else:
+            return
+    assert first is not None
+    raise Failure(
+        f"{trial.name} is right in no ordinary case, so this does not count; for one, "
+        f"{first.message}",
+        first.hint,
+    )
+
+
+def _check_related(trial: Trial) -> None:
+    """Fail unless results change with the input as the right ones do, at least roughly."""
+    found, expected = [], []
+    for trial.shape in ORDINARY * ROUNDS:
+        pair = trial.ordinary(), trial.ordinary()
+        if np.shape(pair[0].expected) != np.shape(pair[1].expected):
+            continue
+        values = [trial.call(*case.arguments).values.astype(np.float64) for case in pair]
+        right = [np.asarray(case.expected, dtype=np.float64) for case in pair]
+        if not all(np.isfinite(value).all() for value in values):
+            raise Failure(
+                f"{pair[0].what}: found NaN or infinity in an ordinary case",
+                "Is 0/0, log(0) or a negative log computed?",
+            )
+        if values[0].size == values[1].size == 1:
+            right = [each.mean() for each in right]
+        elif not values[0].size == values[1].size == right[0].size:
+            continue
+        found.append(np.ravel(values[0]) - np.ravel(values[1]))
+        expected.append(np.ravel(right[0]) - np.ravel(right[1]))
+    if not found or not _correlated(np.concatenate(found), np.concatenate(expected)):
+        raise Failure(
+            f"the results of {trial.name} do not change with its input as the right ones do",
+            "The result must be computed from the arguments.",
+        )
+
+
+def _correlated(found: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
+    if found.std() == 0 or expected.std() == 0:
+        return False
+    return bool(abs(np.corrcoef(found, expected)[0, 1]) >= RELATED)
+
+
+def _is_float(argument: Any) -> bool:
+    return isinstance(argument, np.ndarray) and argument.dtype.kind == "f"
+
+
+def _or_raise(value: str | Failure) -> str:
+    if isinstance(value, Failure):
+        raise Failure(value.message, value.hint)
+    return value
