@@ -362,7 +362,9 @@ def _death(status: int) -> str:
     reasons = {
         "SIGSEGV": "crashed Python (segmentation fault): recursion too deep, or wild memory access",
         "SIGXCPU": "used up its processor time",
-        "SIGKILL": "was killed: out of memory or processor time",
+        "SIGKILL": (
+            "was killed (out of memory or processor time), or closed the grader's own pipes"
+        ),
         "SIGABRT": "aborted Python",
         "SIGBUS": "crashed Python (bus error)",
         "SIGSYS": "made a system call that is not allowed here",

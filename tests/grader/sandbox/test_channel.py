@@ -93,6 +93,12 @@ def taken(descriptor: int, count: int) -> bytes:
     return bytes(data)
 
 
+def exchange(channel: PipeChannel | ThreadChannel, data: bytes, seconds: float) -> bytes:
+    """Send and read: where a thread writes, only the missing reply tells."""
+    channel.send(data, soon(seconds))
+    return channel.read(1, soon(seconds))
+
+
 def test_bytes_go_there_and_back(pair: Pair) -> None:
     channel, peer = pair
     channel.send(b"question", soon())
@@ -122,7 +128,12 @@ def test_a_deadline_in_the_past_is_one(pair: Pair, ago: float) -> None:
 
 def test_a_reply_in_single_bytes_is_a_reply(pair: Pair) -> None:
     channel, peer = pair
-    peer.does(lambda: [written(peer.replies, b"x") for _ in range(3000)])
+
+    def drip() -> None:
+        for _ in range(3000):
+            os.write(peer.replies, b"x")
+
+    peer.does(drip)
     assert channel.read(3000, soon()) == b"x" * 3000
 
 
@@ -156,17 +167,14 @@ def test_sending_to_a_dead_peer_ends_in_closed(pair: Pair) -> None:
     channel, peer = pair
     peer.close(peer.requests, peer.replies)
     with pytest.raises(Closed):
-        # Where a thread writes, only the missing reply tells.
-        channel.send(bytes(MIB), soon(30))
-        channel.read(1, soon(30))
+        exchange(channel, bytes(MIB), 30)
 
 
 def test_a_peer_that_does_not_read_costs_the_deadline(pair: Pair) -> None:
     channel, _ = pair
     start = time.monotonic()
     with pytest.raises(TimedOut):
-        channel.send(bytes(32 * MIB), soon(0.3))
-        channel.read(1, soon(0.3))
+        exchange(channel, bytes(32 * MIB), 0.3)
     assert time.monotonic() - start < 2
 
 
@@ -230,7 +238,12 @@ def test_output_that_ends_early_is_no_end_of_replies(pair: Pair) -> None:
     channel, peer = pair
     written(peer.output, b"bye")
     peer.close(peer.output)
-    peer.does(lambda: (time.sleep(0.1), written(peer.replies, b"still here")))
+
+    def later() -> None:
+        time.sleep(0.1)
+        written(peer.replies, b"still here")
+
+    peer.does(later)
     assert channel.read(10, soon()) == b"still here"
     assert channel.printed == b"bye"
 
@@ -253,9 +266,7 @@ def test_closing_twice_closes_nothing_of_others(pair: Pair) -> None:
         os.close(descriptor)
 
 
-def test_a_process_left_behind_holds_no_one_up(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_left_behind_holds_no_one_up(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channels, "LEFT_BEHIND_SECONDS", 0.2)
     channel, peer = pair
     channel.send(bytes(MIB), soon(0.1)) if isinstance(channel, ThreadChannel) else None

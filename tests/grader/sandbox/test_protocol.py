@@ -65,7 +65,8 @@ def test_any_prefix_is_two_lengths_under_their_caps_or_an_error(prefix: bytes) -
     except ProtocolError:
         return
     assert prefix[:4] == protocol.MAGIC
-    assert (header, payload) <= (protocol.HEADER_CAP, protocol.PAYLOAD_CAP)
+    assert header <= protocol.HEADER_CAP
+    assert payload <= protocol.PAYLOAD_CAP
 
 
 @pytest.mark.parametrize(
