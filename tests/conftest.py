@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lossgrade.assignment import LimitSettings, load_assignment
 from lossgrade.engine import Grading
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from lossgrade.assignment import Assignment
     from lossgrade.result import Result
     from support import Engine, Submit
+
+
+# A machine that is busy is no mistake of ours.
+settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

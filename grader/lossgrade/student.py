@@ -256,6 +256,7 @@ class Student:
                 raise WorkerLost(why, endless=True) from None
             raise error from None
         except BaseException:
+            # Interrupted, or lost with its zygote: the next call would hear this one's answer.
             self.close()
             raise
         self.spent += time.monotonic() - start

@@ -6,10 +6,9 @@ worker (requests, replies, printed output) come along with the message that asks
 
     {"op": "fork", "scratch": DIR, "limits": {...}}  ->  {"pid": N}
     {"op": "reap", "pid": N}                         ->  {"status": N}  as waitpid reports it
-    {"op": "end"}                                    ->  this process ends
 
-When the socket closes without that word the trusted side has died: then the workers are killed
-and the scratch directory, which holds copies of submissions, is removed from here.
+When the socket closes, the workers are killed and the scratch directory, which holds copies of
+submissions, is removed: the trusted side may have been killed.
 """
 
 from __future__ import annotations
@@ -52,29 +51,25 @@ def main(control: int, frameworks: list[str], scratch_parent: str) -> NoReturn:
     gc.freeze()
     gc.enable()
     children: set[int] = set()
-    told_to_end = False
     with suppress(ConnectionError), socket.socket(fileno=control) as channel:
         channel.sendall(b'{"ready": true}\n')
-        told_to_end = _serve(channel, prepared, children)
+        _serve(channel, prepared, children)
     for pid in children:
         _kill(pid)
         os.waitpid(pid, 0)
     _sweep(set())
-    if not told_to_end:
-        shutil.rmtree(scratch_parent, ignore_errors=True)
+    shutil.rmtree(scratch_parent, ignore_errors=True)
     # Nothing is left to do, and taking torch down in order takes 0.15 s.
     os._exit(0)
 
 
-def _serve(channel: socket.socket, prepared: Prepared, children: set[int]) -> bool:
-    """Do what the trusted side asks; return whether it asked to end, and did not just go away."""
+def _serve(channel: socket.socket, prepared: Prepared, children: set[int]) -> None:
+    """Do what the trusted side asks, until it closes the socket."""
     while True:
         message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_CAP, 3)
         if not message:
-            return False
+            return
         request = json.loads(message)
-        if request["op"] == "end":
-            return True
         if request["op"] == "fork":
             assert threads() == 1, "forking with threads alive hangs the child"
             pid = os.fork()

@@ -248,6 +248,15 @@ def test_output_that_ends_early_is_no_end_of_replies(pair: Pair) -> None:
     assert channel.printed == b"bye"
 
 
+def test_waiting_costs_no_processor_time_when_output_has_ended(pair: Pair) -> None:
+    channel, peer = pair
+    peer.close(peer.output)
+    before = time.process_time()
+    with pytest.raises(TimedOut):
+        channel.read(1, soon(0.3))
+    assert time.process_time() - before < 0.1
+
+
 def test_output_before_the_end_is_kept(pair: Pair) -> None:
     channel, peer = pair
     written(peer.output, b"last words")

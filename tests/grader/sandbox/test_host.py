@@ -147,6 +147,25 @@ def test_a_worker_has_nothing_of_ours(about: Callable[[str], Any]) -> None:
     assert "/nowhere" not in about("path")
 
 
+def test_a_worker_has_nothing_of_ours_when_there_is_much(
+    submit: Submit, started: Callable[..., Zygote]
+) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 5000:
+        pytest.skip("this user may not open 5,000 files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 5000), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(4200)]
+    try:
+        student = submit(ABOUT, "about", zygote=started())
+        text = "".join(map(chr, student.call("about", ["descriptors"], "numpy").value.values))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(eval(text)) == 5
+
+
 # --- forked and fresh ----------------------------------------------------------------------------
 
 ALIKE = """
@@ -284,6 +303,18 @@ def test_processes_left_behind_are_ended(
 
 
 @pytest.mark.usefixtures("bare")
+def test_processes_left_behind_end_with_the_zygote(
+    submit: Submit, started: Callable[..., Zygote]
+) -> None:
+    zygote = started()
+    student = submit(LEAVES, "f", zygote=zygote)
+    pid = int(student.call("f", [2], "numpy").value.values)
+    assert alive(pid)
+    zygote.close()
+    assert gone(pid, 0.5)
+
+
+@pytest.mark.usefixtures("bare")
 def test_one_left_behind_by_a_fresh_worker_holds_no_one_up(
     submit: Submit, started: Callable[..., Zygote], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,6 +327,26 @@ def test_one_left_behind_by_a_fresh_worker_holds_no_one_up(
     os.kill(pid, signal.SIGKILL)  # nothing on such a system finds it
 
 
+@pytest.mark.parametrize("fork", [True, False], ids=["forked", "fresh"])
+@pytest.mark.usefixtures("bare")
+def test_processes_of_its_group_are_ended(
+    submit: Submit, started: Callable[..., Zygote], fork: bool
+) -> None:
+    text = """
+        import os, time
+        def f():
+            pid = os.fork()
+            if not pid:
+                time.sleep(60)
+            return pid
+        """
+    student = submit(text, "f", zygote=started(fork=fork))
+    pid = int(student.call("f", [], "numpy").value.values)
+    assert alive(pid)
+    student.close()
+    assert gone(pid, 0.5)
+
+
 # --- death of the zygote -------------------------------------------------------------------------
 
 
@@ -304,6 +355,8 @@ def test_a_zygote_killed_between_calls_is_replaced(
 ) -> None:
     zygote = started()
     student = submit(DOUBLE, "f", zygote=zygote)
+    assert double(student) == 42
+    before = descriptors()
     for _ in range(3):
         assert double(student) == 42
         killed = pid_of(zygote)
@@ -311,6 +364,7 @@ def test_a_zygote_killed_between_calls_is_replaced(
         assert gone(killed)
     assert double(student) == 42
     assert pid_of(zygote) != killed
+    assert descriptors() == before
 
 
 def test_a_zygote_killed_before_its_first_worker_is_replaced(

@@ -279,11 +279,11 @@ HIJACK = "def __getattr__(name): raise RuntimeError('hijacked')\n"
 def test_files_named_like_libraries_hijack_nothing(submit: Submit) -> None:
     files: dict[str, str | bytes] = {
         "hw.py": """
-            import json, math, random, numpy as np, torch
-            def f(x): return torch.ones(2).sum().item() + np.ones(4).sum() + int(random.random())
+            import colorsys, json, math, random, numpy as np, torch
+            def f(x): return torch.ones(2).sum().item() + np.ones(4).sum() + colorsys.ONE_SIXTH * 0
             def g(x): return 1 / 0
             """,
-        **{f"{name}.py": HIJACK for name in ("torch", "numpy", "math", "random", "json")},
+        **{f"{name}.py": HIJACK for name in ("torch", "numpy", "math", "json", "colorsys")},
         "sitecustomize.py": "import os; os._exit(1)",
         "lossgrade/__init__.py": HIJACK,
     }  # fmt: skip
