@@ -128,7 +128,7 @@ def _share(key: str, points: float, criteria: list[Criterion], spec: Any) -> dic
     fixed = {name: round(given * 100) for name, given in own.items() if given is not None}
     rest = round(points * 100) - sum(fixed.values())
     free = [each for each in criteria if each.name not in fixed]
-    if rest < 0 or (rest and not free):
+    if rest < 0 or (rest and not any(each.weight for each in free)):
         raise AssignmentError(
             f"functions.{key}: its criteria have {sum(fixed.values()) / 100:g} points fixed, "
             f"expected {'at most ' if free else ''}its points = {points:g}"

@@ -7,6 +7,7 @@ contract to count.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ class Probe:
     def _bare_trial(self, key: str, purpose: str, library: str) -> Trial:
         spec = self.assignment.graded[key]
         digest = hashlib.blake2b(f"{self.seed}:{purpose}".encode(), digest_size=16).digest()
-        return Trial(
+        trial = Trial(
             self.student,
             key,
             spec,
@@ -75,7 +76,12 @@ class Probe:
             np.random.default_rng(int.from_bytes(digest)),
             rubric(spec.rubric),
             self.assignment.name,
+            strict=self.assignment.strictness == "strict",
         )
+        # Values are secret, shapes are not: a fault that shows at some shapes only shall cost the
+        # same under every seed.
+        trial.shape = ORDINARY[zlib.crc32(purpose.encode()) % len(ORDINARY)]
+        return trial
 
     def _library(self, key: str) -> str:
         """Return which arrays the function is given, found by two calls where both are accepted."""
@@ -150,7 +156,8 @@ class Probe:
 def _check_right_once(trial: Trial) -> None:
     """Fail unless the function is right in one ordinary case at least."""
     first: Failure | None = None
-    for trial.shape in ORDINARY:
+    # Often enough that a function that is right now and then counts as such under every seed.
+    for trial.shape in ORDINARY * 8:
         case = trial.ordinary()
         try:
             found = trial.call(*case.arguments)
@@ -199,9 +206,11 @@ def _check_related(trial: Trial) -> None:
 
 
 def _correlated(found: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
-    if found.std() == 0 or expected.std() == 0:
-        return False
-    return bool(abs(np.corrcoef(found, expected)[0, 1]) >= RELATED)
+    # Numbers near the largest float overflow when squared, and NaN is no correlation.
+    with np.errstate(all="ignore"):
+        if found.std() == 0 or expected.std() == 0:
+            return False
+        return bool(abs(np.corrcoef(found, expected)[0, 1]) >= RELATED)
 
 
 def _is_float(argument: Any) -> bool:

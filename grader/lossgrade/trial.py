@@ -30,6 +30,7 @@ class Trial:
         rng: random numbers that follow from the secret seed and the criterion's id.
         library: the arrays that are passed: "torch" or "numpy".
         tolerance: absolute, on values of float32 precision.
+        strict: whether the robust criteria carry points, so that no value is too large to ask for.
     """
 
     def __init__(
@@ -42,6 +43,8 @@ class Trial:
         rng: np.random.Generator,
         rubric: ModuleType,
         lecture: str,
+        *,
+        strict: bool = False,
     ) -> None:
         self.student = student
         self.key = key
@@ -51,6 +54,7 @@ class Trial:
         self.rng = rng
         self._rubric = rubric
         self._lecture = lecture
+        self.strict = strict
         # The reduction that the function was found to use, where several are accepted.
         self.reduction = "none"
         # (N, C) of the next ordinary cases; None draws one.

@@ -17,7 +17,9 @@ def keeps_library(trial: Trial) -> None:
     """Torch in, torch out; NumPy in, NumPy out."""
     case = trial.ordinary()
     found = trial.call(*case.arguments)
-    if found.library != trial.library:
+    # One number may come back as Python's own; in torch the gradient shows a detour all the same.
+    number = np.ndim(case.expected) == 0 and found.container in ("float", "int")
+    if found.library != trial.library and not number:
         wanted = "a torch tensor" if trial.library == "torch" else "a NumPy array"
         raise Failure(
             f"{case.what}: returned a {found.container}, expected {wanted}",

@@ -97,6 +97,8 @@ class Calls:
         present = [name for name in names if name in namespace]
         # The student's own first: `from torch.nn.functional import one_hot` beside `to_onehot`.
         present.sort(key=lambda name: _package(namespace[name]) in FOREIGN)
+        # `class_label = predict_label(z)` in a demo takes an accepted name, and is none.
+        present.sort(key=lambda name: not _may_be_called(namespace[name]))
         for name in present:
             value = namespace[name]
             answer: dict[str, Any] = {"name": name}
@@ -116,7 +118,8 @@ class Calls:
             if not callable(value):
                 value = getattr(value, "forward", value)
             if not callable(value):
-                return {"name": name, "problem": f"is {_a(type(value).__name__)}, not a function"}
+                told = f"is {_a(type(value).__name__)}, not a function: does a later line reuse it?"
+                return {"name": name, "problem": told}
             if inspect.iscoroutinefunction(value):
                 return {"name": name, "problem": "is async; define it with a plain `def`"}
             self.functions[key] = value
@@ -180,6 +183,10 @@ class Calls:
 
 def _package(value: object) -> str:
     return str(getattr(value, "__module__", None) or "").partition(".")[0]
+
+
+def _may_be_called(value: object) -> bool:
+    return callable(value) or hasattr(value, "forward")
 
 
 def _is_autograd_function(value: type) -> bool:

@@ -275,7 +275,7 @@ def test_right_solutions_give_the_lectures_figures(
 
 
 @pytest.mark.parametrize("library", RIGHT)
-def test_a_python_number_costs_keeps_library_alone(grade: Grade, library: str) -> None:
+def test_a_python_number_is_as_good_as_an_array_of_one(grade: Grade, library: str) -> None:
     wrapped = "".join(
         f"\n_{name} = {name}\ndef {name}(a, b=None):\n"
         f"    return float(_{name}(a) if b is None else _{name}(a, b))\n"
@@ -283,7 +283,7 @@ def test_a_python_number_costs_keeps_library_alone(grade: Grade, library: str) -
     )
     asked = assignment(SCALARS, f'library = "{library}"')
     records = grade(RIGHT[library] + wrapped, asked)
-    assert set(lost(records)) == {f"{name}.keeps_library" for name in SCALARS}
+    assert set(lost(records)) == set()
 
 
 @pytest.mark.parametrize("library", RIGHT)
