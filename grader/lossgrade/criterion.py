@@ -44,7 +44,7 @@ class Criterion:
 
     `weight` is its share of the function's points. A `values` criterion compares results. A `law`
     counts only for a function whose results change with the input as the right ones do, a
-    `contract` and a `robust` one only for a function that is right in some ordinary case: numbers
+    `contract` and a `robust` one only for a function that is right in some ordinary cases: numbers
     of the right shape earn nothing by having it. A `robust` one carries bonus points in lecture
     strictness.
     """

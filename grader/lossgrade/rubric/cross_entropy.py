@@ -246,7 +246,7 @@ def random_float64(trial: Trial) -> None:
 def one_example(trial: Trial) -> None:
     """A batch of one example has its one loss."""
     first, second = trial.rng.choice(4, 2, replace=False)
-    for label in (first, second, *trial.rng.integers(0, 4, 4)):
+    for label in (first, second, *trial.rng.integers(0, 4, 10)):
         probabilities = draw_probabilities(trial, 1, 4, np.array([label]))
         compare(trial, np.log(probabilities), oracle.one_hot([label], 4))
 

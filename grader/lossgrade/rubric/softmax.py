@@ -156,7 +156,7 @@ def two_classes(trial: Trial) -> None:
 @criterion(points=1, kind="values")
 def many_classes(trial: Trial) -> None:
     """A hundred classes give a hundred values for each example."""
-    compare(trial, trial.array(draw_logits(trial, 4, 100)))
+    compare(trial, trial.array(draw_logits(trial, 8, 100)))
 
 
 @criterion(points=1)
