@@ -10,7 +10,7 @@ import difflib
 import re
 import tomllib
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -254,6 +254,20 @@ class Assignment(Model):
         }
         return {**data, "functions": filled}
 
+    @field_validator("entry")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"found {value!r}, expected a path inside the folder")
+        return value
+
+    @model_validator(mode="after")
+    def _something_to_grade(self) -> Assignment:
+        if not self.graded:
+            raise ValueError("every function has enabled = false, so nothing would be graded")
+        return self
+
     @property
     def graded(self) -> dict[str, Any]:
         """The functions that are graded, by key, in their order."""
@@ -338,7 +352,9 @@ def _mistake(mistake: Any, text: str, filename: str) -> str:
         says = str(context["error"])
     else:
         says = f"found {found!r}, expected {_wanted(kind, context)}"
-    return f"{filename}:{_line_of(keys, text)}: {'.'.join(map(str, keys))}: {says}"
+    # Without a key it is about the assignment as a whole: its functions.
+    key = ".".join(map(str, keys)) or "functions"
+    return f"{filename}:{_line_of(keys or ['functions'], text)}: {key}: {says}"
 
 
 def _wanted(kind: str, context: dict[str, Any]) -> str:

@@ -114,6 +114,7 @@ class Session:
             self.assignment, self.folder = load_assignment(name)
             self.manifest = manifest(self.assignment, self.folder)
             self.reports = [parse_request(text) for text in option.lossgrade_report]
+            self._spare_what_is_read(name)
         except AssignmentError as error:
             self._stop()
             raise pytest.UsageError(f"--assignment {error}") from None
@@ -129,6 +130,20 @@ class Session:
         import secrets
 
         self.seed: str = seed or secrets.token_hex(16)
+
+    def _spare_what_is_read(self, assignment: str) -> None:
+        """Refuse a report in place of the submission, the assignment or another report."""
+        from lossgrade.reports import ReportError
+
+        taken = {Path(assignment).resolve(): "the assignment"}
+        for request in self.reports:
+            path = request.path.resolve()
+            if self._holds(path):
+                raise ReportError(f"{request.path}: is the submission, or lies in it")
+            if path in taken:
+                raise ReportError(f"{request.path}: is {taken[path]} already")
+            if not path.is_char_device():
+                taken[path] = "another report"
 
     def _open(self, option: Any) -> None:
         from lossgrade.engine import Grading

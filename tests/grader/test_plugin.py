@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lossgrade.assignment import load_assignment
+from lossgrade.assignment import built_in_text, load_assignment
 from lossgrade.manifest import manifest
 
 EXAMPLES = Path(str(files("lossgrade_fixtures") / "submissions"))
@@ -712,3 +712,30 @@ def test_a_process_that_ends_itself_leaves_the_preliminary_report(
     assert every_criterion_once(run.result)
     assert run.result["score"] == 0
     assert run.result["outcome"] == "not-graded"
+
+
+@pytest.mark.parametrize(
+    ("reports", "says"),
+    [
+        pytest.param(["json:hw.py"], "is the submission", id="the submission"),
+        pytest.param(["json:out", "markdown:out"], "is another report", id="another report"),
+        pytest.param(["json:mine.toml"], "is the assignment", id="the assignment"),
+    ],
+)
+def test_a_report_overwrites_nothing_that_is_read(
+    reports: list[str],
+    says: str,
+    pytester: pytest.Pytester,
+    hand_in: Any,
+) -> None:
+    source = hand_in().read_bytes()
+    mine = pytester.path / "mine.toml"
+    mine.write_text(built_in_text("stat453"), encoding="utf-8")
+    options = [part for report in reports for part in ("--lossgrade-report", report)]
+    ran = pytester.runpytest_subprocess(
+        "--submission", "hw.py", "--assignment", "mine.toml", *options
+    )
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    assert says in ran.stderr.str()
+    assert (pytester.path / "hw.py").read_bytes() == source
+    assert mine.read_text(encoding="utf-8") == built_in_text("stat453")

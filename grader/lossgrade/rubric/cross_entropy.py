@@ -141,7 +141,7 @@ def compare(
         what,
         hint=hint,
         tolerance=tolerance,
-        suspects=suspects(trial, losses),
+        suspects={**suspects(trial, losses), **other_formulas(trial, predicted, targets, losses)},
     )
 
 
@@ -174,6 +174,29 @@ def suspects(trial: Trial, losses: NDArray[Any]) -> dict[str, NDArray[Any]]:
             named["These are the lecture's own figures, whatever the input."] = constant
             break
     return named
+
+
+def other_formulas(
+    trial: Trial, predicted: NDArray[Any], targets: NDArray[Any], losses: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
+    """Return what other formulas give for probabilities (N, C), by the hint that names each."""
+    if trial.spec.prediction != "probabilities" or not losses.size:
+        return {}
+    p, t = predicted.astype(np.float64), targets.astype(np.float64)
+    n, c = p.shape
+    again = oracle.cross_entropy_from_logits(p, t)
+    formulas = {
+        "Softmax is applied again: the function is given probabilities already.": again,
+        "The logarithm is missing: this is minus the probability itself.": -(t * p).sum(axis=1),
+        "This is divided by the number of classes: sum over them.": losses / c,
+        "This is the squared error, not the cross entropy.": ((p - t) ** 2).sum(axis=1),
+        "This adds the terms of the wrong classes, as the binary form does.": (
+            oracle.binary_cross_entropy(p, t).sum(axis=1)
+        ),
+    }
+    if trial.reduction == "none" and n > 1:
+        formulas["This is divided by the number of examples: leave each loss whole."] = losses / n
+    return {hint: due(trial, wrong) for hint, wrong in formulas.items()}
 
 
 def _ln(base: str) -> float:
