@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
 EXAMPLES = (
@@ -20,7 +21,12 @@ def run(out: Path) -> int:
 
     Returns:
         0 when every example was graded, whatever its score; 1 otherwise.
+    Raises:
+        ModuleNotFoundError: the grader's own requirements are not installed.
     """
+    for needed in ("pytest", "pydantic", "numpy", "torch"):
+        if find_spec(needed) is None:
+            raise ModuleNotFoundError(name=needed)
     submissions = resources.files("lossgrade_fixtures") / "submissions"
     written = []
     for place, (name, what) in enumerate(EXAMPLES, 1):
@@ -47,7 +53,7 @@ def run(out: Path) -> int:
                 os.devnull,
             ]
             code = subprocess.call([sys.executable, "-m", "pytest", *quiet, *command])
-        if code not in (0, 1):
+        if code not in (0, 1) or not written[-1].exists():
             print(f"lossgrade: pytest ended with exit code {code}", file=sys.stderr)
             return 1
     print("\nWritten:")

@@ -196,3 +196,16 @@ def test_the_built_in_files_are_toml_with_comments() -> None:
         text = built_in_text(name)
         assert tomllib.loads(text)["name"] == name
         assert text.startswith("#")
+
+
+def test_the_demo_says_what_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("lossgrade.demo.find_spec", lambda name: None if name == "torch" else name)
+    assert main(["demo", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert (
+        said
+        == "lossgrade: demo needs torch, which is not installed: pip install lossgrade[grader]\n"
+    )
+    assert not (tmp_path / "out").exists()
