@@ -225,7 +225,7 @@ def test_markdown_names_the_test_that_failed() -> None:
     made = result(
         criterion("t.py::test_a", kind="test", outcome="failed", title="Sums to 1", message="no")
     )
-    assert "- Sums to 1: no The hint" in markdown.render(made)
+    assert "- Sums to 1: no. The hint" in markdown.render(made)
 
 
 # ---- any result at all -------------------------------------------------------------------

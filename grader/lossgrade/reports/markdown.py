@@ -60,8 +60,11 @@ def render(result: Result) -> str:
 
 
 def _told(criterion: CriterionRecord) -> str:
-    hint = f" {_text(criterion.hint)}" if criterion.hint else ""
-    return f"{_text(told(criterion))}{hint}"
+    message = _text(told(criterion))
+    if not criterion.hint:
+        return message
+    stop = "" if message.endswith((".", "!", "?")) else "."
+    return f"{message}{stop} {_text(criterion.hint)}"
 
 
 def _code(name: str) -> str:
