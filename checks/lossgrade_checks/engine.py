@@ -1,0 +1,184 @@
+"""Read, parse, follow meanings, collect findings: one file at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lossgrade_checks.finding import Finding, Place, Related
+from lossgrade_checks.project import Project
+from lossgrade_checks.rule import Report, Rule
+from lossgrade_checks.source import Source, Unreadable, read_source
+
+if TYPE_CHECKING:
+    import libcst as cst
+
+    from lossgrade_checks.fixes import Patch
+    from lossgrade_checks.meaning.events import Event
+    from lossgrade_checks.meaning.values import Site
+
+__all__ = ["Project", "check", "syntax_error"]
+
+
+def check(source: Source, rules: Sequence[type[Rule]], project: Project) -> list[Finding]:
+    """Return the findings of `rules` in `source`, in the order in which they stand.
+
+    A program that cannot be parsed gives one finding, LG000.
+    """
+    import libcst as cst
+
+    from lossgrade_checks.meaning.follow import follow
+    from lossgrade_checks.meaning.lower import lower
+
+    try:
+        tree = cst.parse_module(source.text)
+        program, nodes = lower(tree)
+        events = follow(project, str(source.path), program)
+        reports = list(_reports([rule() for rule in rules], events))
+    except cst.ParserSyntaxError as error:
+        return [syntax_error(source, str(error.message), error.editor_line, error.editor_column)]
+    except RecursionError:
+        return [syntax_error(source, "nested too deeply to be followed", 1, 1)]
+    if not reports:
+        return []
+    return _findings(source, tree, nodes, reports)
+
+
+def syntax_error(source: Source, message: str, row: int, column: int) -> Finding:
+    """Return the finding for a program that cannot be parsed."""
+    offset = sum(len(line) for line in source.text.splitlines(keepends=True)[: row - 1])
+    offset = min(offset + column - 1, len(source.text))
+    place = source.place(offset, offset)
+    return Finding("LG000", "syntax-error", message, "error", place)
+
+
+def _reports(rules: Sequence[Rule], events: Iterable[Event]) -> Iterable[tuple[Rule, Report]]:
+    listeners: dict[str, list[tuple[Rule, Callable[[Event], Iterable[Report]]]]] = {}
+    for kind, method in HANDLERS.items():
+        listeners[kind] = [
+            (rule, getattr(rule, method))
+            for rule in rules
+            if getattr(type(rule), method) is not getattr(Rule, method)
+        ]
+    for event in events:
+        for rule, listen in listeners[type(event).__name__]:
+            for report in listen(event):
+                yield rule, report
+
+
+# The method of a rule that is called for each kind of event.
+HANDLERS = {
+    "LossCall": "loss",
+    "Activation": "activation",
+    "Construction": "construction",
+    "Logarithm": "logarithm",
+    "NegativeLog": "negative_log",
+    "Quotient": "quotient",
+    "Difference": "difference",
+    "Backward": "backward",
+}
+
+
+def _findings(
+    source: Source,
+    tree: cst.Module,
+    nodes: Sequence[cst.CSTNode],
+    reports: Iterable[tuple[Rule, Report]],
+) -> list[Finding]:
+    from lossgrade_checks.fixes import Patch
+    from lossgrade_checks.positions import Positions
+
+    path = str(source.path)
+    places = _Places(source, nodes, Positions(tree, source.text))
+    patch = Patch(path, source.text, nodes, places.positions)
+    found: dict[tuple[str, int], Finding] = {}
+    for rule, report in reports:
+        number = _stands_at(path, report)
+        if number is None:
+            continue
+        finding = _finding(rule, report, number, places, patch)
+        known = found.get((rule.code, number))
+        # Reached on several ways, it is certain if one of them is.
+        if known is None or (known.certainty == "likely" and finding.certainty == "certain"):
+            found[rule.code, number] = finding
+    return sorted(found.values(), key=lambda f: (f.place.cell or 0, *f.place[2:4], f.code))
+
+
+def _stands_at(path: str, report: Report) -> int | None:
+    """Return the part of the linted file at which a finding stands, or None.
+
+    It stands at the event; where that is in another file, at the call that leads there.
+    """
+    event = report.event
+    for site in (event.site, *reversed(event.calls), *(site for _, site in report.related)):
+        if site.path == path and site.number >= 0:
+            return site.number
+    return None
+
+
+def _finding(
+    rule: Rule, report: Report, number: int, places: _Places, patch: Patch
+) -> Finding:
+    event = report.event
+    related = [
+        Related(message, place)
+        for message, site in report.related
+        if (place := places.of(site)) is not None
+    ]
+    if event.site.path != patch.path and (place := places.of(event.site)) is not None:
+        related.append(Related("it happens here", place))
+    inside = event.site.path == patch.path
+    return Finding(
+        rule.code,
+        rule.name,
+        report.message,
+        report.severity or rule.severity,
+        places.here(number),
+        tuple(related),
+        report.fix(patch) if report.fix is not None and inside else None,
+        "likely" if event.likely or report.likely else "certain",
+    )
+
+
+class _Places:
+    """The places of sites, in the linted file and in others."""
+
+    def __init__(self, source: Source, nodes: Sequence[cst.CSTNode], positions: object) -> None:
+        from lossgrade_checks.positions import Positions
+
+        assert isinstance(positions, Positions)
+        self.positions = positions
+        self._source = source
+        self._nodes = nodes
+        self._others: dict[str, _Places | None] = {}
+
+    def here(self, number: int) -> Place:
+        """Return the place of a part of this file."""
+        return self._source.place(*self.positions.span(self._nodes[number]))
+
+    def of(self, site: Site) -> Place | None:
+        """Return the place of a part of any file; None when that can no longer be read."""
+        if site.number < 0:
+            return None
+        if site.path == str(self._source.path):
+            return self.here(site.number)
+        if site.path not in self._others:
+            self._others[site.path] = _read_places(Path(site.path))
+        other = self._others[site.path]
+        return other.here(site.number) if other is not None else None
+
+
+def _read_places(path: Path) -> _Places | None:
+    """Return the places of an imported file, which is parsed again for it."""
+    import libcst as cst
+
+    from lossgrade_checks.meaning.lower import lower
+    from lossgrade_checks.positions import Positions
+
+    try:
+        source = read_source(path, path.read_bytes())
+        tree = cst.parse_module(source.text)
+        return _Places(source, lower(tree)[1], Positions(tree, source.text))
+    except (OSError, Unreadable, cst.ParserSyntaxError, RecursionError):
+        return None

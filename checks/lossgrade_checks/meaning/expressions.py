@@ -1,0 +1,361 @@
+"""Follow expressions: what is the value of each, and what is bound by an assignment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lossgrade_checks.meaning import attributes, calls, effects, tables
+from lossgrade_checks.meaning import program as p
+from lossgrade_checks.meaning import values as v
+from lossgrade_checks.meaning.run import Frame, Run
+
+
+def evaluate(run: Run, node: p.Expression) -> Any:
+    """Return the abstract value of `node`, with all that happens on the way."""
+    return EXPRESSIONS[type(node)](run, node)
+
+
+def _opaque(run: Run, node: p.Opaque) -> Any:
+    for part in node.parts:
+        evaluate(run, part)
+    return v.Unknown()
+
+
+def _constant(_: Run, node: p.Constant) -> Any:
+    return v.Constant(node.value)
+
+
+def _name(run: Run, node: p.Name) -> Any:
+    found = run.lookup(node.id)
+    if found is None:
+        return v.External(f"builtins.{node.id}")
+    return found
+
+
+def _attribute(run: Run, node: p.Attribute) -> Any:
+    return attributes.get(run, evaluate(run, node.value), node.name)
+
+
+def _call(run: Run, node: p.Call) -> Any:
+    function = evaluate(run, node.function)
+    arguments = calls.arguments(run, node)
+    result = calls.call(run, function, arguments, node)
+    # A method whose name ends in one underscore changes its tensor in place.
+    target = node.function
+    if (
+        type(target) is p.Attribute
+        and target.name.endswith("_")
+        and not target.name.endswith("__")
+        and isinstance(function, v.Method)
+        and type(target.value) in (p.Name, p.Attribute)
+        and isinstance(function.receiver, v.Tensor | v.Unknown)
+    ):
+        assign(run, target.value, result)
+    return result
+
+
+def _subscript(run: Run, node: p.Subscript) -> Any:
+    value = evaluate(run, node.value)
+    index = [evaluate(run, item) for item in node.index]
+    return attributes.item(run, value, index, node)
+
+
+def _slice(run: Run, node: p.Slice) -> Any:
+    for part in (node.lower, node.upper):
+        if part is not None:
+            evaluate(run, part)
+    return v.Unknown()
+
+
+def _binary(run: Run, node: p.Binary) -> Any:
+    left, right = evaluate(run, node.left), evaluate(run, node.right)
+    return binary(run, node, left, right)
+
+
+def binary(run: Run, node: p.Binary | p.Augment, left: Any, right: Any) -> Any:
+    """Return `left operator right`."""
+    if isinstance(left, v.Constant) and isinstance(right, v.Constant):
+        return _fold(node.operator, left.value, right.value)
+    if node.operator == "+" and isinstance(left, v.Sequence) and isinstance(right, v.Sequence):
+        if left.kind == right.kind and left.items is not None and right.items is not None:
+            return v.Sequence(left.kind, left.items + right.items)
+        return v.Unknown()
+    effect = effects.OPERATORS.get(node.operator)
+    return effect(run, node, left, right) if effect else v.Unknown()
+
+
+def _fold(operator: str, left: object, right: object) -> Any:
+    numbers = isinstance(left, int | float) and isinstance(right, int | float)
+    if numbers and operator in FOLDED:
+        try:
+            return v.Constant(FOLDED[operator](left, right))
+        except (ArithmeticError, ValueError):
+            return v.Unknown()
+    return v.Unknown()
+
+
+FOLDED: dict[str, Callable[[Any, Any], object]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "//": lambda a, b: a // b,
+}
+
+
+def _unary(run: Run, node: p.Unary) -> Any:
+    operand = evaluate(run, node.operand)
+    if node.operator == "not":
+        known = _known_truth(operand)
+        return v.Unknown() if known is None else v.Constant(not known)
+    if node.operator == "-":
+        return effects.negate(run, node, operand)
+    return v.Unknown()
+
+
+def _boolean(run: Run, node: p.Boolean) -> Any:
+    left = evaluate(run, node.left)
+    known = _known_truth(left)
+    if known is not None and known is (node.operator == "or"):
+        return left
+    right = evaluate(run, node.right)
+    if known is not None:
+        return right
+    if isinstance(left, v.Unknown) or isinstance(right, v.Unknown):
+        return v.Unknown()
+    return v.join(left, right)
+
+
+def _comparison(run: Run, node: p.Comparison) -> Any:
+    left = evaluate(run, node.left)
+    rights = [evaluate(run, right) for right in node.rights]
+    if len(rights) > 1:
+        return v.Unknown()
+    operator, right = node.operators[0], rights[0]
+    if operator in {"is", "is not", "==", "!="}:
+        same = _same(operator, left, right)
+        if same is not None:
+            return v.Constant(same is (operator in {"is", "=="}))
+    return effects.compare(run, node, operator, left, right)
+
+
+def _same(operator: str, left: Any, right: Any) -> bool | None:
+    """Return whether two values are the same, or None when it is not known."""
+    if isinstance(left, v.Constant) and isinstance(right, v.Constant):
+        return left == right
+    if right == v.NONE and isinstance(left, v.Tensor | v.Heap | v.FunctionValue | v.External):
+        return False
+    return None
+
+
+def _conditional(run: Run, node: p.Conditional) -> Any:
+    known = truth(run, node.test)
+    if known is not None:
+        return evaluate(run, node.body if known else node.orelse)
+    found: list[Any] = []
+
+    def branch(part: p.Expression) -> Callable[[], bool]:
+        def follow() -> bool:
+            found.append(evaluate(run, part))
+            return False
+
+        return follow
+
+    run.trail.fork(branch(node.body), branch(node.orelse))
+    body, orelse = found
+    if isinstance(body, v.Unknown) or isinstance(orelse, v.Unknown):
+        return v.Unknown()
+    return v.join(body, orelse)
+
+
+def truth(run: Run, node: p.Expression) -> bool | None:
+    """Return whether a test holds, or None when it is not known."""
+    return _known_truth(evaluate(run, node))
+
+
+def _known_truth(value: Any) -> bool | None:
+    if isinstance(value, v.Constant):
+        return bool(value.value)
+    if isinstance(value, v.Layer | v.Instance | v.FunctionValue | v.ClassValue | v.Partial):
+        return True
+    if isinstance(value, v.External):
+        # What a library's name holds may be false: `torch.cuda.is_available` is called first,
+        # and `typing.TYPE_CHECKING` is.
+        return False if value.path == "typing.TYPE_CHECKING" else None
+    if isinstance(value, v.Sequence) and value.items is not None:
+        return bool(value.items)
+    return None
+
+
+def _display(run: Run, node: p.Display) -> Any:
+    items: list[Any] | None = []
+    for argument in node.items:
+        value = evaluate(run, argument.value)
+        if argument.star:
+            inner = items_of(value)
+            items = None if items is None or inner is None else [*items, *inner]
+        elif items is not None:
+            items.append(value)
+    return v.Sequence(node.kind, None if items is None else tuple(items))
+
+
+def _mapping(run: Run, node: p.Mapping) -> Any:
+    slots: dict[Any, Any] = {}
+    complete = True
+    for key, value in node.items:
+        name = None if key is None else evaluate(run, key)
+        found = evaluate(run, value)
+        if isinstance(name, v.Constant):
+            slots[name.value] = found
+        elif key is None and isinstance(found, v.Dictionary) and found.complete:
+            slots.update(found.slots)
+        else:
+            complete = False
+    return v.Dictionary(slots, complete)
+
+
+def _comprehension(run: Run, node: p.Comprehension) -> Any:
+    iterable = evaluate(run, node.iterable)
+    items = items_of(iterable)
+    scope = v.Scope(run.module, run.frame.scope, run.frame.scope.function)
+    outer = run.frame.scope
+    run.frame.scope = scope
+    try:
+        if items is not None and len(items) <= 64 and not node.conditions:
+            return _each(run, node, items)
+        assign(run, node.target, element_of(iterable, node.target))
+        for condition in node.conditions:
+            evaluate(run, condition)
+        evaluate(run, node.element)
+        return v.Sequence("list", None) if node.kind in {"list", "generator"} else v.Unknown()
+    finally:
+        run.frame.scope = outer
+
+
+def _each(run: Run, node: p.Comprehension, items: tuple[Any, ...]) -> Any:
+    found = []
+    keys = []
+    for item in items:
+        assign(run, node.target, item)
+        found.append(evaluate(run, node.element))
+        keys.append(evaluate(run, node.key) if node.key else None)
+    if node.kind == "dict":
+        if all(isinstance(key, v.Constant) for key in keys):
+            named = {key.value: value for key, value in zip(keys, found, strict=True) if key}
+            return v.Dictionary(named, True)
+        return v.Unknown()
+    return v.Sequence("list", tuple(found))
+
+
+def _walrus(run: Run, node: p.Walrus) -> Any:
+    value = evaluate(run, node.value)
+    assign(run, node.target, value)
+    return value
+
+
+def _yield(run: Run, node: p.Yield) -> Any:
+    if node.value is not None:
+        run.frame.yields.append(evaluate(run, node.value))
+    return v.Unknown()
+
+
+def _lambda(run: Run, node: p.Function) -> Any:
+    return calls.make_function(run, node)
+
+
+# --- assignment ---------------------------------------------------------------------------------
+
+
+def assign(run: Run, target: p.Expression, value: Any) -> None:
+    """Bind `value` to a name, an attribute, an item, or to several by unpacking."""
+    if type(target) is p.Name:
+        run.bind(target.id, value)
+    elif type(target) is p.Attribute:
+        attributes.put(run, evaluate(run, target.value), target.name, value)
+    elif type(target) is p.Subscript:
+        holder = evaluate(run, target.value)
+        index = [evaluate(run, item) for item in target.index]
+        changed = attributes.put_item(run, holder, index, value)
+        if changed is not None and type(target.value) in (p.Name, p.Attribute):
+            assign(run, target.value, changed)
+    elif type(target) is p.Display:
+        _unpack(run, target, value)
+
+
+def _unpack(run: Run, target: p.Display, value: Any) -> None:
+    count = len(target.items)
+    items = items_of(value)
+    star = next((i for i, item in enumerate(target.items) if item.star), None)
+    if items is not None and star is None and len(items) == count:
+        parts: list[Any] = list(items)
+    elif items is not None and star is not None and len(items) >= count - 1:
+        rest = len(items) - (count - 1)
+        parts = list(items[:star])
+        parts.append(v.Sequence("list", items[star : star + rest]))
+        parts += items[star + rest :]
+    else:
+        data = isinstance(value, v.Tensor) and value.data
+        parts = [part_of_batch(item.value) if data else element_named(item) for item in target.items]
+    for item, part in zip(target.items, parts, strict=True):
+        assign(run, item.value, part)
+
+
+def part_of_batch(target: p.Expression) -> v.Tensor:
+    """Return an item of what a DataLoader yields: axis 0 of each runs over examples."""
+    del target
+    return v.Tensor(rows=True, data=True)
+
+
+def element_named(item: p.Argument) -> v.Unknown:
+    """Return an unknown value that remembers the name it is unpacked into."""
+    name = item.value.id if type(item.value) is p.Name else ""
+    return v.Unknown("element", name)
+
+
+# --- iteration ----------------------------------------------------------------------------------
+
+
+def items_of(value: Any) -> tuple[Any, ...] | None:
+    """Return the items that iterating over `value` gives, or None when they are not known."""
+    if isinstance(value, v.Sequence):
+        return value.items
+    if isinstance(value, v.Dictionary) and value.complete:
+        return tuple(v.Constant(key) for key in value.slots)
+    return None
+
+
+def element_of(iterable: Any, target: p.Expression) -> Any:
+    """Return what one round of a loop over `iterable` binds."""
+    if isinstance(iterable, v.Layer) and iterable.path in tables.LOADERS:
+        return v.Tensor(rows=True, data=True)
+    if isinstance(iterable, v.Layer) and iterable.path == "builtins.enumerate":
+        inner = iterable.positional[0] if iterable.positional else v.Unknown()
+        return v.Sequence("tuple", (v.Unknown(), element_of(inner, target)))
+    if isinstance(iterable, v.Sequence) and iterable.items is None:
+        return v.Unknown("element")
+    name = target.id if type(target) is p.Name else ""
+    return v.Unknown("element", name)
+
+
+# `Any`: each function takes the node class that is its key, which a dict cannot say.
+EXPRESSIONS: dict[type[p.Expression], Callable[[Run, Any], Any]] = {
+    p.Opaque: _opaque,
+    p.Constant: _constant,
+    p.Name: _name,
+    p.Attribute: _attribute,
+    p.Call: _call,
+    p.Subscript: _subscript,
+    p.Slice: _slice,
+    p.Binary: _binary,
+    p.Unary: _unary,
+    p.Boolean: _boolean,
+    p.Comparison: _comparison,
+    p.Conditional: _conditional,
+    p.Display: _display,
+    p.Mapping: _mapping,
+    p.Comprehension: _comprehension,
+    p.Walrus: _walrus,
+    p.Yield: _yield,
+    p.Function: _lambda,
+}

@@ -1,0 +1,536 @@
+"""Follow calls of what a library or the language defines: functions, layers, losses, containers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lossgrade_checks.meaning import calls, effects, tables
+from lossgrade_checks.meaning import expressions as e
+from lossgrade_checks.meaning import program as p
+from lossgrade_checks.meaning import values as v
+from lossgrade_checks.meaning.events import Backward, Construction, LossCall
+from lossgrade_checks.meaning.run import Run
+
+if TYPE_CHECKING:
+    from lossgrade_checks.meaning.calls import Arguments
+
+
+def call_external(run: Run, function: v.External, args: Arguments, node: p.Call | None) -> Any:
+    """Return what calling `function`, of a library, gives."""
+    path = function.path
+    builtin = BUILTINS.get(path)
+    if builtin is not None:
+        return builtin(run, args, node)
+    if path in tables.LOSSES and path.startswith("torch.nn.functional."):
+        return _loss(run, tables.LOSSES[path], args, node, None)
+    if path in tables.WRAPPERS:
+        return args.get(0, "model", "module", "iterable") or v.Unknown()
+    if path in tables.CONTAINERS:
+        return _container(path, args)
+    effect, name, name_of_library = tables.effect_of(path)
+    if effect and node is not None:
+        operand = args.get(0, *OPERAND_NAMES)
+        rest = args._replace(
+            positional=args.positional[1:],
+            nodes={
+                key - 1 if isinstance(key, int) else key: n
+                for key, n in args.nodes.items()
+                if key != 0
+            },
+        )
+        use = effects.Use(
+            effect, name, path, "function", name_of_library == "numpy",
+            v.Unknown() if operand is None else operand,
+            args.node(0, *OPERAND_NAMES), rest, node,
+        )  # fmt: skip
+        return effects.apply(run, use)
+    return _construct(run, path, args, node)
+
+
+OPERAND_NAMES = ("input", "a", "x", "tensor", "object", "data")
+
+
+def _container(path: str, args: Arguments) -> v.Sequence:
+    items: tuple[Any, ...] | None = args.positional
+    if args.open:
+        items = None
+    elif len(args.positional) == 1:
+        only = args.positional[0]
+        if isinstance(only, v.Dictionary):
+            items = tuple(only.slots.values()) if only.complete else None
+        elif isinstance(only, v.Sequence) and only.kind not in tables.CONTAINERS:
+            items = only.items
+        elif path != "torch.nn.Sequential":
+            items = None
+    return v.Sequence(path, items)
+
+
+def _construct(run: Run, path: str, args: Arguments, node: p.Call | None) -> Any:
+    """Return an object of a library's class, or what an unknown function returns."""
+    name = path.rpartition(".")[2]
+    known = path.startswith("torch.") or path in tables.NO_GRAD or path in _OBJECTS
+    if not known and not name[:1].isupper():
+        return v.Unknown()
+    number = node.number if node is not None else -1
+    layer = v.Layer(path, args.positional, args.keywords, run.site(number))
+    if node is not None and path.startswith("torch.nn."):
+        run.events.append(Construction(*run.context(number), layer, node))
+    return layer
+
+
+_OBJECTS = {"dataclasses.field", "builtins.enumerate"}
+
+
+def fill(run: Run, made: v.Instance, args: Arguments, node: p.Call | None) -> None:
+    """Follow the constructor of a class of the project that inherits from a container."""
+    del node
+    path = next(path for path in made.cls.outside() if path in tables.CONTAINERS)
+    run.trail.store(made.slots, "children", _container(path, args))
+
+
+# --- layers -------------------------------------------------------------------------------------
+
+
+def call_layer(run: Run, layer: v.Layer, args: Arguments, node: p.Call | None) -> Any:
+    """Return what calling an object of a library's class gives."""
+    loss = tables.LOSSES.get(layer.path)
+    if loss is not None:
+        return _loss(run, loss, args, node, layer)
+    operand = args.get(0, "input")
+    operand = v.Unknown() if operand is None else operand
+    kind = tables.LAYER_ACTIVATIONS.get(layer.path)
+    if kind is not None:
+        dim = v.Constant(1) if layer.path.endswith("2d") else layer.argument(0, "dim")
+        return effects.activate(
+            run, kind, layer.path, "layer", operand, args.node(0, "input"), dim, layer, node
+        )
+    if layer.path in tables.LAYER_OUTPUTS:
+        return _outputs(layer, operand)
+    if layer.path in tables.LAYERS_THAT_KEEP:
+        return operand
+    if layer.path == "torch.nn.Flatten":
+        return effects.flattened(operand, layer.argument(0, "start_dim"))
+    if layer.path.startswith("torch.nn."):
+        base = operand if isinstance(operand, v.Tensor) else v.Tensor()
+        return v.Tensor(rows=base.rows, rank=base.rank, learned=True)
+    return v.Unknown()
+
+
+def _outputs(layer: v.Layer, operand: Any) -> v.Tensor:
+    position, name, axis = tables.LAYER_OUTPUTS[layer.path]
+    count = layer.argument(position, name)
+    known = count.value if isinstance(count, v.Constant) and isinstance(count.value, int) else None
+    base = operand if isinstance(operand, v.Tensor) else v.Tensor()
+    return v.Tensor(
+        v.LOGITS,
+        outputs=known,
+        outputs_axis=axis,
+        rank=base.rank,
+        rows=base.rows,
+        learned=True,
+        dtype="float",
+    )
+
+
+def call_container(run: Run, layers: v.Sequence, args: Arguments, node: p.Call | None) -> Any:
+    """Return what calling an nn.Sequential gives: each of its layers applied in turn."""
+    if layers.kind != "torch.nn.Sequential":
+        return v.Unknown()
+    return apply_all(run, layers, args, node)
+
+
+def apply_all(run: Run, layers: v.Sequence, args: Arguments, node: p.Call | None) -> Any:
+    """Apply `layers` in turn to the first argument."""
+    value = args.get(0, "input", "x")
+    value = v.Unknown() if value is None else value
+    if layers.items is None:
+        return v.Unknown()
+    for layer in layers.items:
+        value = calls.call(run, layer, calls.Arguments((value,)), node)
+    return value
+
+
+# --- losses -------------------------------------------------------------------------------------
+
+
+def _loss(
+    run: Run, loss: tables.Loss, args: Arguments, node: p.Call | None, layer: v.Layer | None
+) -> Any:
+    if node is None:
+        return v.Tensor(v.LOSS)
+    options: dict[str, Any] = {}
+    if layer is None:
+        for position, name in enumerate(loss.parameters):
+            value = args.get(position, name)
+            if value is not None:
+                options[name] = value
+    else:
+        for position, name in enumerate(loss.constructor):
+            value = layer.argument(position, name)
+            if value is not None:
+                options[name] = value
+    found = args.get(0, "input")
+    target = args.get(1, "target")
+    event = LossCall(
+        *run.context(node.number),
+        loss,
+        node,
+        v.Unknown() if found is None else found,
+        v.Unknown() if target is None else target,
+        options,
+        layer,
+        args.node(0, "input"),
+        args.node(1, "target"),
+        no_grad=bool(run.no_grad),
+    )
+    run.events.append(event)
+    return v.Tensor(v.LOSS, losses=(event,), learned=True, dtype="float")
+
+
+def backward(run: Run, value: Any, node: p.Call | None) -> None:
+    """Follow `value.backward()`: the losses that `value` is made of train something."""
+    if isinstance(value, v.Tensor):
+        for event in value.losses:
+            event.trained = True
+    if node is not None:
+        run.events.append(Backward(*run.context(node.number), value, node))
+
+
+# --- methods ------------------------------------------------------------------------------------
+
+
+def call_method(run: Run, method: v.Method, args: Arguments, node: p.Call | None) -> Any:
+    """Return `receiver.name(...)` where the receiver is a tensor, a container, a library's object."""
+    receiver, name = method
+    if isinstance(receiver, v.Sequence):
+        return _sequence_method(run, receiver, name, args, node)
+    if isinstance(receiver, v.Dictionary):
+        return _dictionary_method(run, receiver, name, args)
+    if name == "backward":
+        backward(run, receiver, node)
+        # `accelerator.backward(loss)`, `fabric.backward(loss)`.
+        for value in args.positional[:1]:
+            backward(run, value, None)
+        return v.NONE
+    if isinstance(receiver, v.Layer):
+        return _layer_method(run, receiver, name, args, node)
+    if isinstance(receiver, v.Tensor | v.Unknown | v.Method):
+        return _tensor_method(run, receiver, name, args, node)
+    return v.Unknown()
+
+
+def _tensor_method(
+    run: Run, receiver: Any, name: str, args: Arguments, node: p.Call | None
+) -> Any:
+    effect = tables.TENSOR.get(name, "")
+    known = isinstance(receiver, v.Tensor)
+    if node is None:
+        return v.Unknown()
+    if known and isinstance(receiver, v.Tensor) and receiver.meaning == v.LOSS:
+        return effects.loss_method(receiver, name, run.site(node.number))
+    if not known:
+        if name in tables.RETURNS_SELF:
+            # A model or a tensor, moved or cast: what it is stays.
+            return effects.cast_unknown(receiver, name)
+        if not effect or not _looks_like_tensor(name, args):
+            # `scaler.scale(loss)`
+            scaled = args.positional[0] if name == "scale" and args.positional else None
+            return scaled if isinstance(scaled, v.Tensor) else v.Unknown()
+    if not effect:
+        return v.Unknown()
+    operand_node = node.function.value if type(node.function) is p.Attribute else None
+    numpy = isinstance(receiver, v.Tensor) and receiver.numpy
+    use = effects.Use(
+        effect, name, f"torch.Tensor.{name}", "method", numpy, receiver, operand_node, args, node
+    )
+    return effects.apply(run, use)
+
+
+def _looks_like_tensor(name: str, args: Arguments) -> bool:
+    """Whether `x.name(...)` is enough to take x, of which nothing is known, for a tensor."""
+    if name in {"softmax", "log_softmax", "softmin"}:
+        dim = args.get(0, "dim")
+        return isinstance(dim, v.Constant) and isinstance(dim.value, int)
+    if name in {"sigmoid", "exp", "log", "logsigmoid", "log1p"}:
+        return not args.positional and not args.keywords
+    if name in {"sum", "max", "min", "mean", "argmax", "amax"}:
+        first = args.get(0, "dim", "axis")
+        return first is None or isinstance(first, v.Constant | v.Sequence)
+    return True
+
+
+def _sequence_method(
+    run: Run, receiver: v.Sequence, name: str, args: Arguments, node: p.Call | None
+) -> Any:
+    items = receiver.items
+    if name in tables.RETURNS_SELF and receiver.kind in tables.CONTAINERS:
+        return receiver
+    if name in {"forward", "__call__"}:
+        return call_container(run, receiver, args, node)
+    changed: tuple[Any, ...] | None = items
+    if items is not None:
+        if name == "append":
+            changed = (*items, args.get(0, "module"))
+        elif name == "add_module":
+            changed = (*items, args.get(1, "module"))
+        elif name == "extend":
+            more = e.items_of(args.get(0))
+            changed = None if more is None else (*items, *more)
+        elif name == "insert":
+            index = args.get(0)
+            at = index.value if isinstance(index, v.Constant) else None
+            changed = (*items[:at], args.get(1), *items[at:]) if isinstance(at, int) else None
+        elif name in {"pop", "remove", "clear", "reverse", "sort"}:
+            changed = None
+    if changed is not items:
+        run.trail.store(receiver.slots, "items", changed)
+    if name in {"children", "modules", "values"}:
+        return v.Sequence("list", items)
+    return receiver if name in {"append", "extend"} else v.Unknown()
+
+
+def _dictionary_method(run: Run, receiver: v.Dictionary, name: str, args: Arguments) -> Any:
+    values = tuple(receiver.slots.values()) if receiver.complete else None
+    keys = tuple(v.Constant(key) for key in receiver.slots) if receiver.complete else None
+    if name in tables.RETURNS_SELF and receiver.of_modules:
+        return receiver
+    if name in {"get", "pop", "setdefault"}:
+        key = args.get(0)
+        if isinstance(key, v.Constant) and key.value in receiver.slots:
+            return receiver.slots[key.value]
+        return v.Unknown()
+    if name == "values":
+        return v.Sequence("list", values)
+    if name == "keys":
+        return v.Sequence("list", keys)
+    if name == "items":
+        if values is None or keys is None:
+            return v.Sequence("list", None)
+        pairs = zip(keys, values, strict=True)
+        return v.Sequence("list", tuple(v.Sequence("tuple", pair) for pair in pairs))
+    if name == "update":
+        other = args.get(0)
+        if isinstance(other, v.Dictionary):
+            for key, value in other.slots.items():
+                run.trail.store(receiver.slots, key, value)
+        for key, value in args.keywords.items():
+            run.trail.store(receiver.slots, key, value)
+    return v.Unknown()
+
+
+def _layer_method(
+    run: Run, receiver: v.Layer, name: str, args: Arguments, node: p.Call | None
+) -> Any:
+    if name in tables.RETURNS_SELF:
+        return receiver
+    if name in {"forward", "__call__"}:
+        return call_layer(run, receiver, args, node)
+    if receiver.path in {"torch.distributions.Categorical"}:
+        return v.Unknown()
+    if name == "item" or name == "mean":
+        return v.Unknown()
+    return v.Unknown()
+
+
+# --- the language -------------------------------------------------------------------------------
+
+
+def _super(run: Run, args: Arguments, _: p.Call | None) -> Any:
+    frame = run.frame
+    if len(args.positional) == 2 and isinstance(args.positional[0], v.ClassValue):
+        return v.Super(args.positional[0], args.positional[1])
+    if frame.cls is not None and frame.receiver is not None:
+        return v.Super(frame.cls, frame.receiver)
+    return v.Unknown()
+
+
+def _getattr(run: Run, args: Arguments, _: p.Call | None) -> Any:
+    from lossgrade_checks.meaning import attributes
+
+    if len(args.positional) < 2:
+        return v.Unknown()
+    holder, name = args.positional[:2]
+    if isinstance(name, v.Constant) and isinstance(name.value, str):
+        found = attributes.get(run, holder, name.value)
+        return v.Unknown() if isinstance(found, v.Method) else found
+    return v.Unknown()
+
+
+def _setattr(run: Run, args: Arguments, _: p.Call | None) -> Any:
+    from lossgrade_checks.meaning import attributes
+
+    if len(args.positional) == 3:
+        holder, name, value = args.positional
+        if isinstance(name, v.Constant) and isinstance(name.value, str):
+            attributes.put(run, holder, name.value, value)
+        elif isinstance(holder, v.Heap):
+            for key, old in list(holder.slots.items()):
+                run.trail.store(holder.slots, key, v.join(old, value))
+    return v.NONE
+
+
+def _list(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    if not args.positional:
+        return v.Sequence("list", () if not args.open else None)
+    return v.Sequence("list", e.items_of(args.positional[0]))
+
+
+def _tuple(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    return v.Sequence("tuple", e.items_of(args.positional[0]) if args.positional else ())
+
+
+def _dict(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    slots: dict[Any, Any] = {}
+    complete = not args.open
+    if args.positional:
+        first = args.positional[0]
+        pairs = _pairs(first)
+        if pairs is None:
+            complete = False
+        else:
+            slots.update(pairs)
+    slots.update(args.keywords)
+    return v.Dictionary(slots, complete)
+
+
+def _pairs(value: Any) -> dict[Any, Any] | None:
+    """Return the keys and values of a dict, or of a list of pairs; None when not known."""
+    if isinstance(value, v.Dictionary):
+        return dict(value.slots) if value.complete else None
+    items = e.items_of(value)
+    if items is None:
+        return None
+    found: dict[Any, Any] = {}
+    for item in items:
+        pair = e.items_of(item)
+        if pair is None or len(pair) != 2 or not isinstance(pair[0], v.Constant):
+            return None
+        found[pair[0].value] = pair[1]
+    return found
+
+
+def _module_dict(run: Run, args: Arguments, node: p.Call | None) -> Any:
+    made = _dict(run, args, node)
+    made.of_modules = True
+    return made
+
+
+def _namespace(run: Run, args: Arguments, node: p.Call | None) -> Any:
+    made = _dict(run, args, node)
+    made.of_modules = True
+    return made
+
+
+def _enumerate(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    items = e.items_of(args.positional[0]) if args.positional else None
+    if items is not None:
+        pairs = [v.Sequence("tuple", (v.Constant(i), item)) for i, item in enumerate(items)]
+        return v.Sequence("list", tuple(pairs))
+    return v.Layer("builtins.enumerate", args.positional, {}, v.Site("", -1))
+
+
+def _zip(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    columns = [e.items_of(value) for value in args.positional]
+    known = [column for column in columns if column is not None]
+    if len(known) != len(columns):
+        return v.Unknown()
+    rows = zip(*known, strict=False)
+    return v.Sequence("list", tuple(v.Sequence("tuple", row) for row in rows))
+
+
+def _iter(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    return args.positional[0] if args.positional else v.Unknown()
+
+
+def _next(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    if not args.positional:
+        return v.Unknown()
+    iterable = args.positional[0]
+    items = e.items_of(iterable)
+    if items:
+        return items[0]
+    return e.element_of(iterable, p.Opaque(-1))
+
+
+def _range(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    bounds = [x.value for x in args.positional if isinstance(x, v.Constant)]
+    numbers = [x for x in bounds if isinstance(x, int)]
+    if len(numbers) == len(args.positional) in (1, 2, 3) and 0 not in numbers[2:]:
+        values = range(*numbers)
+        # Longer ones are training loops: one round of them says it all.
+        if len(values) <= 8:
+            return v.Sequence("list", tuple(v.Constant(i) for i in values))
+    return v.Sequence("list", None)
+
+
+def _len(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    items = e.items_of(args.positional[0]) if args.positional else None
+    return v.Constant(len(items)) if items is not None else v.Unknown()
+
+
+def _sum(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    """`sum(losses)`: of losses, a loss."""
+    items = e.items_of(args.positional[0]) if args.positional else None
+    losses: tuple[Any, ...] = ()
+    for item in items or ():
+        if not isinstance(item, v.Tensor) or item.meaning != v.LOSS:
+            return v.Unknown()
+        losses += item.losses
+    return v.Tensor(v.LOSS, losses=losses) if losses else v.Unknown()
+
+
+def _round(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    value = args.positional[0] if args.positional else None
+    return effects.rounded(value) if isinstance(value, v.Tensor) else v.Unknown()
+
+
+def _float(run: Run, args: Arguments, node: p.Call | None) -> Any:
+    """`float(loss)` cuts it off from the graph, as `loss.item()` does."""
+    value = args.positional[0] if args.positional else None
+    if isinstance(value, v.Tensor) and node is not None:
+        return value._replace(cut="item", cut_site=run.site(node.number))
+    return value if isinstance(value, v.Constant) else v.Unknown()
+
+
+def _partial(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    if not args.positional:
+        return v.Unknown()
+    return v.Partial(args.positional[0], args.positional[1:], args.keywords)
+
+
+def _grad(run: Run, args: Arguments, node: p.Call | None) -> Any:
+    backward(run, args.get(0, "outputs"), None)
+    del node
+    return v.Unknown()
+
+
+BUILTINS: dict[str, Callable[[Run, Any, p.Call | None], Any]] = {
+    "builtins.super": _super,
+    "builtins.getattr": _getattr,
+    "builtins.setattr": _setattr,
+    "builtins.list": _list,
+    "builtins.tuple": _tuple,
+    "builtins.dict": _dict,
+    "collections.OrderedDict": _dict,
+    "torch.nn.ModuleDict": _module_dict,
+    "types.SimpleNamespace": _namespace,
+    "argparse.Namespace": _namespace,
+    "builtins.enumerate": _enumerate,
+    "builtins.zip": _zip,
+    "builtins.iter": _iter,
+    "builtins.reversed": lambda run, args, node: v.Sequence("list", _reversed(args)),
+    "builtins.next": _next,
+    "builtins.range": _range,
+    "builtins.len": _len,
+    "builtins.sum": _sum,
+    "builtins.round": _round,
+    "builtins.float": _float,
+    "functools.partial": _partial,
+    "torch.autograd.grad": _grad,
+}
+
+
+def _reversed(args: Any) -> tuple[Any, ...] | None:
+    items = e.items_of(args.positional[0]) if args.positional else None
+    return None if items is None else items[::-1]

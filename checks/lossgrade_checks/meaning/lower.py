@@ -1,0 +1,537 @@
+"""Lower a LibCST tree to the program that is followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import libcst as cst
+
+from lossgrade_checks.meaning import program as p
+
+OPERATORS: dict[type[cst.CSTNode], str] = {
+    cst.Add: "+",
+    cst.Subtract: "-",
+    cst.Multiply: "*",
+    cst.Divide: "/",
+    cst.FloorDivide: "//",
+    cst.Modulo: "%",
+    cst.Power: "**",
+    cst.MatrixMultiply: "@",
+    cst.BitAnd: "&",
+    cst.BitOr: "|",
+    cst.BitXor: "^",
+    cst.LeftShift: "<<",
+    cst.RightShift: ">>",
+    cst.AddAssign: "+",
+    cst.SubtractAssign: "-",
+    cst.MultiplyAssign: "*",
+    cst.DivideAssign: "/",
+    cst.FloorDivideAssign: "//",
+    cst.ModuloAssign: "%",
+    cst.PowerAssign: "**",
+    cst.MatrixMultiplyAssign: "@",
+    cst.BitAndAssign: "&",
+    cst.BitOrAssign: "|",
+    cst.BitXorAssign: "^",
+    cst.LeftShiftAssign: "<<",
+    cst.RightShiftAssign: ">>",
+    cst.And: "and",
+    cst.Or: "or",
+    cst.Not: "not",
+    cst.Minus: "-",
+    cst.Plus: "+",
+    cst.BitInvert: "~",
+    cst.Equal: "==",
+    cst.NotEqual: "!=",
+    cst.LessThan: "<",
+    cst.LessThanEqual: "<=",
+    cst.GreaterThan: ">",
+    cst.GreaterThanEqual: ">=",
+    cst.Is: "is",
+    cst.IsNot: "is not",
+    cst.In: "in",
+    cst.NotIn: "not in",
+}
+CONSTANT_NAMES: dict[str, object] = {"None": None, "True": True, "False": False}
+
+
+class Lowering:
+    """Lowers one file. `nodes[number]` is the LibCST node of a numbered part."""
+
+    def __init__(self) -> None:
+        self.nodes: list[cst.CSTNode] = []
+        self.functions: list[p.Function] = []
+        self.size = 0
+        # What the innermost function assigns to attributes of its first parameter.
+        self._first = ""
+        self._stores: set[str] = set()
+        self._globals: set[str] = set()
+        self._nonlocals: set[str] = set()
+        self._generator = False
+
+    def program(self, module: cst.Module) -> p.Program:
+        """Return the program of a whole file."""
+        body = self._block(module.body)
+        return p.Program(body, self.functions, self.size)
+
+    def _number(self, node: cst.CSTNode) -> int:
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+    # --- expressions ------------------------------------------------------------------------
+
+    def expression(self, node: cst.CSTNode) -> p.Expression:
+        """Return `node`, an expression, lowered."""
+        self.size += 1
+        lower = EXPRESSIONS.get(type(node))
+        return lower(self, node) if lower else p.Opaque(-1)
+
+    def _maybe(self, node: cst.CSTNode | None) -> p.Expression | None:
+        return None if node is None else self.expression(node)
+
+    def _name(self, node: cst.Name) -> p.Expression:
+        if node.value in CONSTANT_NAMES:
+            return p.Constant(-1, CONSTANT_NAMES[node.value])
+        return p.Name(-1, node.value)
+
+    def _integer(self, node: cst.Integer) -> p.Expression:
+        return p.Constant(-1, int(node.value.replace("_", ""), 0) if len(node.value) < 40 else 0)
+
+    def _float(self, node: cst.Float) -> p.Expression:
+        return p.Constant(-1, float(node.value))
+
+    def _string(self, node: cst.SimpleString) -> p.Expression:
+        quote = len(node.quote)
+        text = node.value[len(node.prefix) + quote : -quote]
+        return p.Constant(-1, text) if "b" not in node.prefix.lower() else p.Opaque(-1)
+
+    def _ellipsis(self, _: cst.Ellipsis) -> p.Expression:
+        return p.Constant(-1, ...)
+
+    def _formatted(self, node: cst.FormattedString) -> p.Expression:
+        parts = [
+            self.expression(part.expression)
+            for part in node.parts
+            if isinstance(part, cst.FormattedStringExpression)
+        ]
+        return p.Opaque(-1, tuple(parts))
+
+    def _attribute(self, node: cst.Attribute) -> p.Expression:
+        return p.Attribute(-1, self.expression(node.value), node.attr.value)
+
+    def _call(self, node: cst.Call) -> p.Expression:
+        number = self._number(node)
+        function = self.expression(node.func)
+        return p.Call(number, function, self._arguments(node.args))
+
+    def _arguments(self, args: Iterable[cst.Arg]) -> tuple[p.Argument, ...]:
+        return tuple([
+            p.Argument(
+                self.expression(arg.value), arg.keyword.value if arg.keyword else "", arg.star
+            )
+            for arg in args
+        ])
+
+    def _subscript(self, node: cst.Subscript) -> p.Expression:
+        number = self._number(node)
+        value = self.expression(node.value)
+        return p.Subscript(number, value, tuple([self._index(e.slice) for e in node.slice]))
+
+    def _index(self, node: cst.BaseSlice) -> p.Expression:
+        if isinstance(node, cst.Slice):
+            return p.Slice(-1, self._maybe(node.lower), self._maybe(node.upper))
+        assert isinstance(node, cst.Index)
+        return self.expression(node.value)
+
+    def _binary(self, node: cst.BinaryOperation) -> p.Expression:
+        number = self._number(node)
+        left = self.expression(node.left)
+        right = self.expression(node.right)
+        return p.Binary(number, OPERATORS[type(node.operator)], left, right)
+
+    def _unary(self, node: cst.UnaryOperation) -> p.Expression:
+        number = self._number(node)
+        operator = OPERATORS[type(node.operator)]
+        operand = self.expression(node.expression)
+        if (
+            operator == "-"
+            and type(operand) is p.Constant
+            and isinstance(operand.value, int | float)
+        ):
+            return p.Constant(-1, -operand.value)
+        return p.Unary(number, operator, operand)
+
+    def _boolean(self, node: cst.BooleanOperation) -> p.Expression:
+        left, right = self.expression(node.left), self.expression(node.right)
+        return p.Boolean(-1, OPERATORS[type(node.operator)], left, right)
+
+    def _comparison(self, node: cst.Comparison) -> p.Expression:
+        number = self._number(node)
+        left = self.expression(node.left)
+        operators = tuple([OPERATORS[type(c.operator)] for c in node.comparisons])
+        rights = tuple([self.expression(c.comparator) for c in node.comparisons])
+        return p.Comparison(number, left, operators, rights)
+
+    def _conditional(self, node: cst.IfExp) -> p.Expression:
+        test = self.expression(node.test)
+        return p.Conditional(-1, test, self.expression(node.body), self.expression(node.orelse))
+
+    def _display(self, node: cst.Tuple | cst.List | cst.Set) -> p.Expression:
+        kind = {cst.Tuple: "tuple", cst.List: "list", cst.Set: "set"}[type(node)]
+        items = [
+            p.Argument(
+                self.expression(e.value), "", "*" if isinstance(e, cst.StarredElement) else ""
+            )
+            for e in node.elements
+        ]
+        return p.Display(-1, kind, tuple(items))
+
+    def _dict(self, node: cst.Dict) -> p.Expression:
+        items = [
+            (
+                self.expression(e.key) if isinstance(e, cst.DictElement) else None,
+                self.expression(e.value),
+            )
+            for e in node.elements
+        ]
+        return p.Mapping(-1, tuple(items))
+
+    def _comprehension(self, node: cst.BaseSimpleComp | cst.DictComp) -> p.Expression:
+        kind = COMPREHENSIONS[type(node)]
+        clause = node.for_in
+        iterable = self.expression(clause.iter)
+        target = self.expression(clause.target)
+        conditions = [self.expression(test.test) for test in clause.ifs]
+        if clause.inner_for_in is not None:
+            # Nested clauses are rare where tensors are: their parts run, the result is not known.
+            return p.Opaque(-1, (iterable,))
+        key = self.expression(node.key) if isinstance(node, cst.DictComp) else None
+        element = self.expression(node.value if isinstance(node, cst.DictComp) else node.elt)
+        return p.Comprehension(-1, kind, key, element, target, iterable, tuple(conditions))
+
+    def _walrus(self, node: cst.NamedExpr) -> p.Expression:
+        value = self.expression(node.value)
+        return p.Walrus(-1, self.expression(node.target), value)
+
+    def _await(self, node: cst.Await) -> p.Expression:
+        return self.expression(node.expression)
+
+    def _yield(self, node: cst.Yield) -> p.Expression:
+        self._generator = True
+        value = node.value.item if isinstance(node.value, cst.From) else node.value
+        return p.Yield(-1, self._maybe(value))
+
+    def _starred(self, node: cst.StarredElement) -> p.Expression:
+        return self.expression(node.value)
+
+    def _lambda(self, node: cst.Lambda) -> p.Expression:
+        number = self._number(node)
+        parameters = self._parameters(node.params)
+        outer = self._enter(parameters)
+        body = (p.Return(self.expression(node.body)),)
+        self._leave(outer)
+        function = p.Function(number, "<lambda>", parameters, body)
+        self.functions.append(function)
+        return function
+
+    # --- statements -------------------------------------------------------------------------
+
+    def _block(self, statements: Iterable[cst.CSTNode]) -> tuple[p.Statement, ...]:
+        lowered: list[p.Statement] = []
+        for statement in statements:
+            if isinstance(statement, cst.SimpleStatementLine):
+                for small in statement.body:
+                    self._statement(small, lowered)
+            else:
+                self._statement(statement, lowered)
+        return tuple(lowered)
+
+    def _suite(self, node: cst.BaseSuite) -> tuple[p.Statement, ...]:
+        if isinstance(node, cst.IndentedBlock):
+            return self._block(node.body)
+        assert isinstance(node, cst.SimpleStatementSuite)
+        lowered: list[p.Statement] = []
+        for small in node.body:
+            self._statement(small, lowered)
+        return tuple(lowered)
+
+    def _statement(self, node: cst.CSTNode, into: list[p.Statement]) -> None:
+        self.size += 1
+        lower = STATEMENTS.get(type(node))
+        if lower:
+            into.extend(lower(self, node))
+
+    def _evaluate(self, node: cst.Expr) -> Iterable[p.Statement]:
+        yield p.Evaluate(self.expression(node.value))
+
+    def _assign(self, node: cst.Assign) -> Iterable[p.Statement]:
+        value = self.expression(node.value)
+        yield p.Assign(tuple([self._target(t.target) for t in node.targets]), value)
+
+    def _annotated(self, node: cst.AnnAssign) -> Iterable[p.Statement]:
+        if node.value is None:
+            annotation = self.expression(node.annotation.annotation)
+            yield p.Declare(self.expression(node.target), annotation)
+        else:
+            value = self.expression(node.value)
+            yield p.Assign((self._target(node.target),), value)
+
+    def _augment(self, node: cst.AugAssign) -> Iterable[p.Statement]:
+        number = self._number(node)
+        value = self.expression(node.value)
+        target = self._target(node.target)
+        yield p.Augment(number, OPERATORS[type(node.operator)], target, value)
+
+    def _target(self, node: cst.CSTNode) -> p.Expression:
+        target = self.expression(node)
+        self._note_store(target)
+        return target
+
+    def _note_store(self, target: p.Expression) -> None:
+        if type(target) is p.Attribute:
+            if type(target.value) is p.Name and target.value.id == self._first:
+                self._stores.add(target.name)
+        elif type(target) is p.Display:
+            for item in target.items:
+                self._note_store(item.value)
+
+    def _define(self, node: cst.FunctionDef) -> Iterable[p.Statement]:
+        number = self._number(node)
+        decorators = tuple([self.expression(d.decorator) for d in node.decorators])
+        parameters = self._parameters(node.params)
+        outer = self._enter(parameters)
+        body = self._suite(node.body)
+        function = p.Function(
+            number,
+            node.name.value,
+            parameters,
+            body,
+            decorators,
+            frozenset(self._stores),
+            frozenset(self._globals),
+            frozenset(self._nonlocals),
+            self._generator,
+        )
+        self._leave(outer)
+        self.functions.append(function)
+        yield p.Define(function)
+
+    def _enter(self, parameters: tuple[p.Parameter, ...]) -> tuple[Any, ...]:
+        outer = (self._first, self._stores, self._globals, self._nonlocals, self._generator)
+        self._first = parameters[0].name if parameters else ""
+        self._stores, self._globals, self._nonlocals = set(), set(), set()
+        self._generator = False
+        return outer
+
+    def _leave(self, outer: tuple[Any, ...]) -> None:
+        self._first, self._stores, self._globals, self._nonlocals, self._generator = outer
+
+    def _parameters(self, node: cst.Parameters) -> tuple[p.Parameter, ...]:
+        def lowered(param: cst.Param, kind: str) -> p.Parameter:
+            annotation = param.annotation.annotation if param.annotation else None
+            if not isinstance(annotation, cst.Name | cst.Attribute | cst.SimpleString):
+                annotation = None
+            return p.Parameter(
+                param.name.value, self._maybe(param.default), kind, self._maybe(annotation)
+            )
+
+        found = [lowered(param, "") for param in (*node.posonly_params, *node.params)]
+        if isinstance(node.star_arg, cst.Param):
+            found.append(lowered(node.star_arg, "*"))
+        found += [lowered(param, "keyword") for param in node.kwonly_params]
+        if node.star_kwarg:
+            found.append(lowered(node.star_kwarg, "**"))
+        return tuple(found)
+
+    def _class(self, node: cst.ClassDef) -> Iterable[p.Statement]:
+        number = self._number(node)
+        decorators = tuple([self.expression(d.decorator) for d in node.decorators])
+        bases = self._arguments((*node.bases, *node.keywords))
+        yield p.Class(number, node.name.value, bases, decorators, self._suite(node.body))
+
+    def _return(self, node: cst.Return) -> Iterable[p.Statement]:
+        yield p.Return(self._maybe(node.value))
+
+    def _if(self, node: cst.If) -> Iterable[p.Statement]:
+        # A chain of many `elif` is as deep as it is long: walked, so that it costs no recursion.
+        chain: list[tuple[p.Expression, tuple[p.Statement, ...]]] = []
+        current: cst.If | cst.Else | None = node
+        while isinstance(current, cst.If):
+            test = self.expression(current.test)
+            chain.append((test, self._suite(current.body)))
+            current = current.orelse
+        orelse = self._suite(current.body) if current else ()
+        for test, body in reversed(chain):
+            orelse = (p.If(test, body, orelse),)
+        yield from orelse
+
+    def _for(self, node: cst.For) -> Iterable[p.Statement]:
+        iterable = self.expression(node.iter)
+        target = self._target(node.target)
+        yield p.For(target, iterable, self._suite(node.body), self._orelse(node.orelse))
+
+    def _while(self, node: cst.While) -> Iterable[p.Statement]:
+        test = self.expression(node.test)
+        yield p.While(test, self._suite(node.body), self._orelse(node.orelse))
+
+    def _orelse(self, node: cst.Else | cst.Finally | None) -> tuple[p.Statement, ...]:
+        return self._suite(node.body) if node else ()
+
+    def _with(self, node: cst.With) -> Iterable[p.Statement]:
+        items = [
+            (
+                self.expression(item.item),
+                self._target(item.asname.name) if item.asname else None,
+            )
+            for item in node.items
+        ]
+        yield p.With(tuple(items), self._suite(node.body))
+
+    def _try(self, node: cst.Try | cst.TryStar) -> Iterable[p.Statement]:
+        body = self._suite(node.body)
+        handlers = []
+        for handler in node.handlers:
+            name = handler.name.name if handler.name else None
+            bound = name.value if isinstance(name, cst.Name) else ""
+            handlers.append((bound, self._suite(handler.body)))
+        orelse = self._orelse(node.orelse)
+        yield p.Try(body, tuple(handlers), orelse, self._orelse(node.finalbody))
+
+    def _match(self, node: cst.Match) -> Iterable[p.Statement]:
+        subject = self.expression(node.subject)
+        cases = [(_captured(case.pattern), self._suite(case.body)) for case in node.cases]
+        yield p.Match(subject, tuple(cases))
+
+    def _import(self, node: cst.Import) -> Iterable[p.Statement]:
+        for alias in node.names:
+            module = _dotted(alias.name)
+            if alias.asname and isinstance(alias.asname.name, cst.Name):
+                yield p.Import(module, alias.asname.name.value, True)
+            else:
+                yield p.Import(module, module.split(".")[0], False)
+
+    def _import_from(self, node: cst.ImportFrom) -> Iterable[p.Statement]:
+        module = _dotted(node.module) if node.module else ""
+        if isinstance(node.names, cst.ImportStar):
+            yield p.ImportFrom(len(node.relative), module, (), True)
+            return
+        names = []
+        for alias in node.names:
+            name = _dotted(alias.name)
+            bound = alias.asname.name if alias.asname else None
+            names.append((name, bound.value if isinstance(bound, cst.Name) else name))
+        yield p.ImportFrom(len(node.relative), module, tuple(names))
+
+    def _delete(self, node: cst.Del) -> Iterable[p.Statement]:
+        yield p.Delete((self.expression(node.target),))
+
+    def _raise(self, node: cst.Raise) -> Iterable[p.Statement]:
+        yield p.Leave("raise", self._maybe(node.exc))
+
+    def _break(self, _: cst.Break) -> Iterable[p.Statement]:
+        yield p.Leave("break")
+
+    def _continue(self, _: cst.Continue) -> Iterable[p.Statement]:
+        yield p.Leave("continue")
+
+    def _assert(self, node: cst.Assert) -> Iterable[p.Statement]:
+        yield p.Evaluate(self.expression(node.test))
+
+    def _global(self, node: cst.Global) -> Iterable[p.Statement]:
+        self._globals.update(item.name.value for item in node.names)
+        return ()
+
+    def _nonlocal(self, node: cst.Nonlocal) -> Iterable[p.Statement]:
+        self._nonlocals.update(item.name.value for item in node.names)
+        return ()
+
+
+def _dotted(node: cst.CSTNode) -> str:
+    if isinstance(node, cst.Attribute):
+        return f"{_dotted(node.value)}.{node.attr.value}"
+    return node.value if isinstance(node, cst.Name) else ""
+
+
+def _captured(pattern: cst.CSTNode) -> tuple[str, ...]:
+    """Return the names that a pattern may bind."""
+    if isinstance(pattern, cst.MatchAs | cst.MatchStar) and pattern.name:
+        found: tuple[str, ...] = (pattern.name.value,)
+    else:
+        found = ()
+    for child in pattern.children:
+        found += _captured(child)
+    return found
+
+
+COMPREHENSIONS: dict[type[cst.CSTNode], str] = {
+    cst.ListComp: "list",
+    cst.SetComp: "set",
+    cst.GeneratorExp: "generator",
+    cst.DictComp: "dict",
+}
+# `Any`: each function takes the node class that is its key, which a dict cannot say.
+EXPRESSIONS: dict[type[cst.CSTNode], Callable[[Lowering, Any], p.Expression]] = {
+    cst.Name: Lowering._name,
+    cst.Integer: Lowering._integer,
+    cst.Float: Lowering._float,
+    cst.SimpleString: Lowering._string,
+    cst.Ellipsis: Lowering._ellipsis,
+    cst.FormattedString: Lowering._formatted,
+    cst.Attribute: Lowering._attribute,
+    cst.Call: Lowering._call,
+    cst.Subscript: Lowering._subscript,
+    cst.BinaryOperation: Lowering._binary,
+    cst.UnaryOperation: Lowering._unary,
+    cst.BooleanOperation: Lowering._boolean,
+    cst.Comparison: Lowering._comparison,
+    cst.IfExp: Lowering._conditional,
+    cst.Tuple: Lowering._display,
+    cst.List: Lowering._display,
+    cst.Set: Lowering._display,
+    cst.Dict: Lowering._dict,
+    cst.ListComp: Lowering._comprehension,
+    cst.SetComp: Lowering._comprehension,
+    cst.GeneratorExp: Lowering._comprehension,
+    cst.DictComp: Lowering._comprehension,
+    cst.NamedExpr: Lowering._walrus,
+    cst.Await: Lowering._await,
+    cst.Yield: Lowering._yield,
+    cst.StarredElement: Lowering._starred,
+    cst.Lambda: Lowering._lambda,
+}
+STATEMENTS: dict[type[cst.CSTNode], Callable[[Lowering, Any], Iterable[p.Statement]]] = {
+    cst.Expr: Lowering._evaluate,
+    cst.Assign: Lowering._assign,
+    cst.AnnAssign: Lowering._annotated,
+    cst.AugAssign: Lowering._augment,
+    cst.FunctionDef: Lowering._define,
+    cst.ClassDef: Lowering._class,
+    cst.Return: Lowering._return,
+    cst.If: Lowering._if,
+    cst.For: Lowering._for,
+    cst.While: Lowering._while,
+    cst.With: Lowering._with,
+    cst.Try: Lowering._try,
+    cst.TryStar: Lowering._try,
+    cst.Match: Lowering._match,
+    cst.Import: Lowering._import,
+    cst.ImportFrom: Lowering._import_from,
+    cst.Del: Lowering._delete,
+    cst.Raise: Lowering._raise,
+    cst.Break: Lowering._break,
+    cst.Continue: Lowering._continue,
+    cst.Assert: Lowering._assert,
+    cst.Global: Lowering._global,
+    cst.Nonlocal: Lowering._nonlocal,
+}
+
+
+def lower(module: cst.Module) -> tuple[p.Program, list[cst.CSTNode]]:
+    """Return the program of `module`, and the LibCST node of each number in it.
+
+    Raises:
+        RecursionError: an expression or a block is nested too deeply to be followed.
+    """
+    lowering = Lowering()
+    return lowering.program(module), lowering.nodes

@@ -1,0 +1,260 @@
+"""Follow statements. Each returns whether it stops: nothing after it in its block runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lossgrade_checks.meaning import calls, imports
+from lossgrade_checks.meaning import expressions as e
+from lossgrade_checks.meaning import program as p
+from lossgrade_checks.meaning import values as v
+from lossgrade_checks.meaning.run import Frame, Loop, Run
+from lossgrade_checks.meaning.trail import Changes
+
+# A loop over a list of layers is followed item by item up to this many.
+UNROLLED = 64
+
+
+def block(run: Run, statements: tuple[p.Statement, ...]) -> bool:
+    """Follow statements in order; return whether the block stops before its end."""
+    for statement in statements:
+        if run.steps <= 0:
+            return False
+        run.steps -= 1
+        if STATEMENTS[type(statement)](run, statement):
+            return True
+    return False
+
+
+def _evaluate(run: Run, statement: p.Evaluate) -> bool:
+    e.evaluate(run, statement.value)
+    return False
+
+
+def _assign(run: Run, statement: p.Assign) -> bool:
+    value = e.evaluate(run, statement.value)
+    for target in statement.targets:
+        e.assign(run, target, value)
+    return False
+
+
+def _declare(run: Run, statement: p.Declare) -> bool:
+    # In the body of a class it is a field of a dataclass, without a default.
+    if type(statement.target) is p.Name and run.frame.scope.names.get("__fields__") is not None:
+        run.frame.scope.names["__fields__"].append(statement.target.id)
+    return False
+
+
+def _augment(run: Run, statement: p.Augment) -> bool:
+    current = e.evaluate(run, statement.target)
+    value = e.evaluate(run, statement.value)
+    e.assign(run, statement.target, e.binary(run, statement, current, value))
+    return False
+
+
+def _define(run: Run, statement: p.Define) -> bool:
+    code = statement.function
+    function = calls.make_function(run, code)
+    value: Any = function
+    for decorator in reversed(code.decorators):
+        value = calls.decorate(run, decorator, value)
+    run.bind(code.name, value)
+    return False
+
+
+def _class(run: Run, statement: p.Class) -> bool:
+    bases = []
+    for argument in statement.bases:
+        if not argument.keyword and not argument.star:
+            bases.append(e.evaluate(run, argument.value))
+    cls = v.ClassValue(statement, tuple(bases), run.module)
+    outer = run.frame.scope
+    # Functions in the body do not see its names, so its scope is not their parent.
+    scope = v.Scope(run.module, outer)
+    scope.names = cls.slots
+    fields: list[str] = []
+    cls.slots["__fields__"] = fields
+    run.frames.append(frame := Frame(scope))
+    frame.cls = cls
+    block(run, statement.body)
+    run.frames.pop()
+    run.frame.made.extend(frame.made)
+    del cls.slots["__fields__"]
+    for function in frame.made:
+        if function.owner is None and function.scope is scope:
+            function.owner = cls
+            function.scope = outer
+    cls.fields = tuple(fields)
+    value = calls.decorate_class(run, statement, cls)
+    run.bind(statement.name, value)
+    run.classes.append(cls)
+    return False
+
+
+def _return(run: Run, statement: p.Return) -> bool:
+    value = e.evaluate(run, statement.value) if statement.value else v.NONE
+    frame = run.frame
+    frame.returns.append(value)
+    frame.exits.append(run.trail.changes(frame.mark))
+    return True
+
+
+def _if(run: Run, statement: p.If) -> bool:
+    truth = e.truth(run, statement.test)
+    if truth is not None:
+        return block(run, statement.body if truth else statement.orelse)
+    return run.trail.fork(
+        lambda: block(run, statement.body), lambda: block(run, statement.orelse)
+    )
+
+
+def _for(run: Run, statement: p.For) -> bool:
+    iterable = e.evaluate(run, statement.iterable)
+    items = e.items_of(iterable)
+    loop = Loop(run.trail.mark())
+    run.frame.loops.append(loop)
+    stopped = False
+    if items is not None and len(items) <= UNROLLED:
+        for item in items:
+            e.assign(run, statement.target, item)
+            stopped = block(run, statement.body)
+            if stopped:
+                break
+        run.frame.loops.pop()
+        if loop.breaks or loop.continues:
+            outcomes = [*loop.breaks, *loop.continues]
+            if not stopped:
+                outcomes.append(run.trail.changes(loop.mark))
+            run.trail.undo(loop.mark)
+            run.trail.merge(outcomes)
+            return False
+        return stopped or block(run, statement.orelse)
+    e.assign(run, statement.target, e.element_of(iterable, statement.target))
+    stopped = block(run, statement.body)
+    run.frame.loops.pop()
+    _after(run, loop, stopped, may_skip=True)
+    return block(run, statement.orelse)
+
+
+def _while(run: Run, statement: p.While) -> bool:
+    truth = e.truth(run, statement.test)
+    if truth is False:
+        return block(run, statement.orelse)
+    loop = Loop(run.trail.mark())
+    run.frame.loops.append(loop)
+    stopped = block(run, statement.body)
+    run.frame.loops.pop()
+    _after(run, loop, stopped, may_skip=truth is None)
+    return False
+
+
+def _after(run: Run, loop: Loop, stopped: bool, may_skip: bool) -> None:
+    """Go on after a loop: from its end, its jumps, or its start if it may not run at all."""
+    outcomes = [*loop.breaks, *loop.continues]
+    if not stopped:
+        outcomes.append(run.trail.changes(loop.mark))
+    run.trail.undo(loop.mark)
+    if may_skip or not outcomes:
+        outcomes.append({})
+    run.trail.merge(outcomes)
+
+
+def _with(run: Run, statement: p.With) -> bool:
+    no_grad = 0
+    for item, target in statement.items:
+        manager = e.evaluate(run, item)
+        no_grad += calls.is_no_grad(manager)
+        if target is not None:
+            e.assign(run, target, v.Unknown())
+    run.no_grad += no_grad
+    stopped = block(run, statement.body)
+    run.no_grad -= no_grad
+    return stopped
+
+
+def _try(run: Run, statement: p.Try) -> bool:
+    done: Changes = {}
+
+    def normally() -> bool:
+        mark = run.trail.mark()
+        stopped = block(run, statement.body)
+        done.update(run.trail.changes(mark))
+        return stopped or block(run, statement.orelse)
+
+    def handler(name: str, body: tuple[p.Statement, ...]) -> Callable[[], bool]:
+        def follow() -> bool:
+            # It may have failed anywhere: before the first change, or after the last.
+            run.trail.merge([{}, done])
+            if name:
+                run.bind(name, v.Unknown())
+            return block(run, body)
+
+        return follow
+
+    handlers = [handler(name, body) for name, body in statement.handlers]
+    stopped = run.trail.fork(normally, *handlers)
+    return block(run, statement.final) or stopped
+
+
+def _match(run: Run, statement: p.Match) -> bool:
+    e.evaluate(run, statement.subject)
+
+    def case(names: tuple[str, ...], body: tuple[p.Statement, ...]) -> Callable[[], bool]:
+        def follow() -> bool:
+            for name in names:
+                run.bind(name, v.Unknown())
+            return block(run, body)
+
+        return follow
+
+    return run.trail.fork(*[case(*item) for item in statement.cases], lambda: False)
+
+
+def _import(run: Run, statement: p.Import) -> bool:
+    imports.import_module(run, statement)
+    return False
+
+
+def _import_from(run: Run, statement: p.ImportFrom) -> bool:
+    imports.import_from(run, statement)
+    return False
+
+
+def _delete(run: Run, statement: p.Delete) -> bool:
+    for target in statement.targets:
+        if type(target) is p.Name:
+            run.trail.store(run.frame.scope.names, target.id, v.MISSING)
+    return False
+
+
+def _leave(run: Run, statement: p.Leave) -> bool:
+    if statement.value is not None:
+        e.evaluate(run, statement.value)
+    if statement.how != "raise" and run.frame.loops:
+        loop = run.frame.loops[-1]
+        state = run.trail.changes(loop.mark)
+        (loop.breaks if statement.how == "break" else loop.continues).append(state)
+    return True
+
+
+# `Any`: each function takes the node class that is its key, which a dict cannot say.
+STATEMENTS: dict[type[p.Statement], Callable[[Run, Any], bool]] = {
+    p.Evaluate: _evaluate,
+    p.Assign: _assign,
+    p.Declare: _declare,
+    p.Augment: _augment,
+    p.Define: _define,
+    p.Class: _class,
+    p.Return: _return,
+    p.If: _if,
+    p.For: _for,
+    p.While: _while,
+    p.With: _with,
+    p.Try: _try,
+    p.Match: _match,
+    p.Import: _import,
+    p.ImportFrom: _import_from,
+    p.Delete: _delete,
+    p.Leave: _leave,
+}

@@ -1,0 +1,71 @@
+"""Changes that can be undone, so that each branch of a program is followed from the same state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lossgrade_checks.meaning.values import MISSING, join
+
+# What a branch changed: (identity of the dict, key) -> (the dict, key, its value at the end).
+Changes = dict[tuple[int, Any], tuple[dict[Any, Any], Any, Any]]
+
+
+class Trail:
+    """Every change of a name or an attribute goes through `store`, which remembers what was."""
+
+    def __init__(self) -> None:
+        self._past: list[tuple[dict[Any, Any], Any, Any]] = []
+
+    def store(self, slots: dict[Any, Any], key: Any, value: Any) -> None:
+        """Set `slots[key]`; `value` may be MISSING, which removes it."""
+        self._past.append((slots, key, slots.get(key, MISSING)))
+        if value is MISSING:
+            slots.pop(key, None)
+        else:
+            slots[key] = value
+
+    def mark(self) -> int:
+        """Return a mark of the present state, for `changes` and `undo`."""
+        return len(self._past)
+
+    def changes(self, mark: int) -> Changes:
+        """Return what has been changed since `mark`, with the present values."""
+        return {
+            (id(slots), key): (slots, key, slots.get(key, MISSING))
+            for slots, key, _ in self._past[mark:]
+        }
+
+    def undo(self, mark: int) -> None:
+        """Go back to the state at `mark`."""
+        while len(self._past) > mark:
+            slots, key, value = self._past.pop()
+            if value is MISSING:
+                slots.pop(key, None)
+            else:
+                slots[key] = value
+
+    def merge(self, outcomes: list[Changes]) -> None:
+        """Store what all `outcomes` have in common: the program may be in any of them."""
+        changed = {key: item[:2] for outcome in outcomes for key, item in outcome.items()}
+        for key, (slots, name) in changed.items():
+            before = slots.get(name, MISSING)
+            joined = MISSING
+            for outcome in outcomes:
+                joined = join(joined, outcome[key][2] if key in outcome else before)
+            self.store(slots, name, joined)
+
+    def fork(self, *branches: Callable[[], bool]) -> bool:
+        """Follow each branch from the present state; go on from what they have in common.
+
+        A branch returns whether it stops (returns, raises): its state then goes no further.
+        Returns whether all of them stop.
+        """
+        mark = self.mark()
+        outcomes = []
+        for branch in branches:
+            if not branch():
+                outcomes.append(self.changes(mark))
+            self.undo(mark)
+        self.merge(outcomes)
+        return not outcomes

@@ -1,0 +1,347 @@
+"""What an expression may be known to be: abstract values, and what two of them have in common.
+
+The most important is `Tensor`, whose `meaning` says what its numbers mean. A value that is not
+known is `Unknown`; each has its own identity, so that `exp(z) / exp(z).sum()` is seen to speak
+of one `z` even where nothing else is known of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from lossgrade_checks.meaning.program import Class, Function
+
+# --- meanings of a tensor ---------------------------------------------------------------------
+PLAIN = "plain"  # a tensor of which other facts are known
+LOGITS = "logits"  # the outputs of a linear layer or a convolution
+PROBABILITIES = "probabilities"  # of a softmax
+LOG_PROBABILITIES = "log-probabilities"
+SIGMOID = "sigmoid probabilities"
+LOG_SIGMOID = "log-sigmoid"
+ONE_HOT = "one-hot"
+CLASS_INDICES = "class indices"
+DECISIONS = "decisions"  # rounded or compared with a threshold: 0 and 1
+LOSS = "loss"
+EXP = "exponentials"
+SUM = "sum"
+MAX = "maximum"
+SHIFTED = "shifted"  # something minus a maximum of it
+LOG = "logarithm"
+COMPLEMENT = "complement"  # 1 - p
+LOG_SUM_EXP = "log-sum-exp"
+
+
+class Site(NamedTuple):
+    """A numbered part of a program, in the file at `path`."""
+
+    path: str
+    number: int
+
+
+class Tensor(NamedTuple):
+    """A tensor or array, and what is known of it. None stands for "not known"."""
+
+    meaning: str = PLAIN
+    # The axis that an activation, a sum or a maximum runs over; "all" for every axis.
+    dim: int | str | None = None
+    keepdim: bool = False
+    # The activation that gave the tensor its meaning.
+    origin: Site | None = None
+    # What it was made of: the operand of an exponential, a sum, a maximum, an activation.
+    of: Any = None
+    # The number of outputs of the layer that made it, and the axis that they lie on.
+    outputs: int | None = None
+    outputs_axis: int = -1
+    rank: int | None = None
+    # Axis 0 is known to run over examples.
+    rows: bool = False
+    # "float", "int" or "bool".
+    dtype: str | None = None
+    # "item" or "detach": cut off from the graph of gradients, and where.
+    cut: str = ""
+    cut_site: Site | None = None
+    # It depends on parameters of a layer.
+    learned: bool = False
+    # It is a part of a batch of data.
+    data: bool = False
+    # A small number was added, or it was clamped: its logarithm is finite.
+    guarded: bool = False
+    # The loss calls that it is made of, for a loss.
+    losses: tuple[Any, ...] = ()
+    numpy: bool = False
+
+
+class Unknown:
+    """A value of which nothing is known but where it came from."""
+
+    __slots__ = ("name", "source")
+
+    def __init__(self, source: str = "", name: str = "") -> None:
+        # "parameter" of a function, "element" of a loop or a batch, or "" for any result.
+        self.source = source
+        self.name = name
+
+
+class Constant(NamedTuple):
+    """A Python constant."""
+
+    value: object
+
+
+class External(NamedTuple):
+    """Something of a library, by its full dotted name: `torch.nn.functional.softmax`."""
+
+    path: str
+
+
+class Heap:
+    """A value that can change. What may change lies in `slots`, so that changes can be undone."""
+
+    __slots__ = ("slots",)
+
+    def __init__(self, slots: dict[Any, Any] | None = None) -> None:
+        self.slots: dict[Any, Any] = slots if slots is not None else {}
+
+
+class Sequence(Heap):
+    """A tuple or a list; `slots["items"]` holds its items as a tuple, or None when not known.
+
+    `kind` is "tuple", "list", or the path of a container of modules: `torch.nn.Sequential`.
+    """
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str, items: tuple[Any, ...] | None) -> None:
+        super().__init__({"items": items})
+        self.kind = kind
+
+    @property
+    def items(self) -> tuple[Any, ...] | None:
+        """The items, or None when they are not all known."""
+        found: tuple[Any, ...] | None = self.slots["items"]
+        return found
+
+
+class Dictionary(Heap):
+    """A dict whose keys are constants, one slot each; `complete` when there are no others."""
+
+    __slots__ = ("complete", "of_modules")
+
+    def __init__(self, slots: dict[Any, Any], complete: bool, of_modules: bool = False) -> None:
+        super().__init__(slots)
+        self.complete = complete
+        self.of_modules = of_modules
+
+
+class Layer(Heap):
+    """An object of a library's class: `torch.nn.Softmax(dim=1)`."""
+
+    __slots__ = ("keywords", "likely", "path", "positional", "site")
+
+    def __init__(
+        self, path: str, positional: tuple[Any, ...], keywords: dict[str, Any], site: Site
+    ) -> None:
+        super().__init__(dict(keywords))
+        self.path = path
+        self.positional = positional
+        self.keywords = keywords
+        self.site = site
+
+    def argument(self, position: int, name: str) -> Any:
+        """Return the argument it was made with, or None."""
+        if name in self.keywords:
+            return self.keywords[name]
+        return self.positional[position] if position < len(self.positional) else None
+
+
+class Scope:
+    """The names of a module, a function or a comprehension. `names` can be undone like a heap."""
+
+    __slots__ = ("function", "module", "names", "parent")
+
+    def __init__(
+        self, module: ModuleValue, parent: Scope | None = None, function: Function | None = None
+    ) -> None:
+        self.names: dict[str, Any] = {}
+        self.parent = parent
+        self.module = module
+        self.function = function
+
+
+class ModuleValue:
+    """A file of the project."""
+
+    __slots__ = ("path", "scope")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.scope = Scope(self)
+
+
+class FunctionValue:
+    """A function of the project, with the scope that it closes over."""
+
+    __slots__ = ("code", "defaults", "flags", "module", "owner", "scope")
+
+    def __init__(self, code: Function, scope: Scope, defaults: dict[str, Any]) -> None:
+        self.code = code
+        self.scope = scope
+        self.module = scope.module
+        self.defaults = defaults
+        # "static", "class", "property", "no_grad", "setter:<name>"
+        self.flags: frozenset[str] = frozenset()
+        self.owner: ClassValue | None = None
+
+
+class ClassValue(Heap):
+    """A class of the project; its slots are the names of its body."""
+
+    __slots__ = ("bases", "code", "dataclass", "fields", "module", "order")
+
+    def __init__(self, code: Class, bases: tuple[Any, ...], module: ModuleValue) -> None:
+        super().__init__()
+        self.code = code
+        self.bases = bases
+        self.module = module
+        self.dataclass = False
+        self.fields: tuple[str, ...] = ()
+        self.order: tuple[Any, ...] = _order(self)
+
+    def lookup(self, name: str, after: ClassValue | None = None) -> Any:
+        """Return what `name` is in the class or, in method resolution order, in its bases."""
+        skipping = after is not None
+        for base in self.order:
+            if skipping:
+                skipping = base is not after
+            elif isinstance(base, ClassValue) and name in base.slots:
+                return base.slots[name]
+        return None
+
+    def outside(self) -> list[str]:
+        """Return the paths of the library classes that it inherits from."""
+        return [base.path for base in self.order if isinstance(base, External)]
+
+    def known(self) -> bool:
+        """Whether all its bases are classes of the project or of a library."""
+        return all(isinstance(base, ClassValue | External) for base in self.order)
+
+
+class Instance(Heap):
+    """An object of a class of the project; its slots are its attributes."""
+
+    __slots__ = ("cls",)
+
+    def __init__(self, cls: ClassValue) -> None:
+        super().__init__()
+        self.cls = cls
+
+
+class Bound(NamedTuple):
+    """A method and the object it was taken from: of the project, or of a tensor or library."""
+
+    function: Any
+    receiver: Any
+
+
+class Method(NamedTuple):
+    """`receiver.name` where the receiver's own methods are the library's or the language's."""
+
+    receiver: Any
+    name: str
+
+
+class Partial(NamedTuple):
+    """`functools.partial(function, ...)`."""
+
+    function: Any
+    positional: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+
+class Super(NamedTuple):
+    """`super()` in a method of `cls`."""
+
+    cls: ClassValue
+    receiver: Any
+
+
+NONE = Constant(None)
+MISSING = object()
+
+
+def _order(cls: ClassValue) -> tuple[Any, ...]:
+    """Return the method resolution order (C3), or depth first where the classes admit none."""
+    sequences = [list(b.order) if isinstance(b, ClassValue) else [b] for b in cls.bases]
+    sequences.append(list(cls.bases))
+    order: list[Any] = [cls]
+    while any(sequences):
+        for sequence in sequences:
+            if sequence and not any(_among(sequence[0], other[1:]) for other in sequences):
+                head = sequence[0]
+                break
+        else:
+            head = next(sequence[0] for sequence in sequences if sequence)
+        order.append(head)
+        sequences = [[item for item in s if not _is(item, head)] for s in sequences]
+    return tuple(order)
+
+
+def _is(a: Any, b: Any) -> bool:
+    return a is b or (isinstance(a, External) and a == b)
+
+
+def _among(value: Any, values: list[Any]) -> bool:
+    return any(_is(value, other) for other in values)
+
+
+def join(a: Any, b: Any) -> Any:
+    """Return what is true of both `a` and `b`: what a value means that may be either."""
+    if a is b or a is MISSING:
+        return b
+    if b is MISSING:
+        return a
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return _join_tensors(a, b)
+    # A name that holds None until it is set is used only once it is set.
+    if a == NONE and not isinstance(b, Constant):
+        return b
+    if b == NONE and not isinstance(a, Constant):
+        return a
+    if type(a) is type(b):
+        if isinstance(a, External | Constant | Bound | Method) and a == b:
+            return a
+        if isinstance(a, Layer) and _same_layers(a, b):
+            return a
+        if isinstance(a, Sequence):
+            return _join_sequences(a, b)
+    return Unknown()
+
+
+def _join_tensors(a: Tensor, b: Tensor) -> Any:
+    if a == b:
+        return a
+    if a.meaning != b.meaning:
+        return Unknown()
+    shared = {
+        name: value if value == other else default
+        for name, value, other, default in zip(
+            Tensor._fields, a, b, Tensor._field_defaults.values(), strict=True
+        )
+    }
+    shared["meaning"], shared["origin"] = a.meaning, a.origin
+    shared["losses"] = a.losses + b.losses if a.losses != b.losses else a.losses
+    # What must not be missed is a guard: one path without it is enough to report.
+    return Tensor(**shared)
+
+
+def _same_layers(a: Layer, b: Layer) -> bool:
+    return a.path == b.path and a.positional == b.positional and a.keywords == b.keywords
+
+
+def _join_sequences(a: Sequence, b: Sequence) -> Any:
+    if a.kind != b.kind:
+        return Unknown()
+    if a.items is None or b.items is None or len(a.items) != len(b.items):
+        return Sequence(a.kind, None)
+    return Sequence(a.kind, tuple(join(x, y) for x, y in zip(a.items, b.items, strict=True)))

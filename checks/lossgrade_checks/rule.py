@@ -1,0 +1,93 @@
+"""What a rule is: a mistake with a code and a name, its examples, and what it looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from lossgrade_checks.finding import Severity
+
+if TYPE_CHECKING:
+    from lossgrade_checks.finding import Fix
+    from lossgrade_checks.fixes import Patch
+    from lossgrade_checks.meaning import events
+    from lossgrade_checks.meaning.values import Site
+
+FixKind = Literal["safe", "unsafe", "safe or unsafe", "none"]
+
+
+class Example(NamedTuple):
+    """A mistake, and the program after its fix; `good` is None where no fix is right for all.
+
+    `files` are other files of the same project, by name.
+    """
+
+    bad: str
+    good: str | None = None
+    files: tuple[tuple[str, str], ...] = ()
+
+
+class Report(NamedTuple):
+    """What a rule says of an event; the engine turns it into a finding.
+
+    `related` are further places with what to say of them. `fix` is called only when the finding
+    is shown, with a `Patch` of the file; it returns None where the text allows no fix.
+    """
+
+    event: events.Event
+    message: str
+    related: tuple[tuple[str, Site], ...] = ()
+    fix: Callable[[Patch], Fix | None] | None = None
+    severity: Severity | None = None
+    likely: bool = False
+
+
+class Rule:
+    """One mistake. The docstring is its page; the examples are its page and its tests.
+
+    `bad` is reported once, its fix equals `good`, and `good` and the near misses are quiet.
+    A rule defines the methods below for the events that it looks at.
+    """
+
+    code: ClassVar[str]
+    name: ClassVar[str]
+    severity: ClassVar[Severity] = "error"
+    # What the rule's fix is, for its page.
+    fix: ClassVar[FixKind] = "none"
+    examples: ClassVar[tuple[Example, ...]]
+    near_misses: ClassVar[tuple[str, ...]] = ()
+    # Words of which a program must hold at least one of each set, itself or in a file that it
+    # imports, for the rule to have anything to report. Case matters.
+    needs: ClassVar[tuple[frozenset[str], ...]] = ()
+
+    def loss(self, call: events.LossCall) -> Iterable[Report]:
+        """A loss is computed."""
+        return ()
+
+    def activation(self, call: events.Activation) -> Iterable[Report]:
+        """A softmax, sigmoid or one of their logarithms is applied."""
+        return ()
+
+    def construction(self, made: events.Construction) -> Iterable[Report]:
+        """An object of a library's class is made."""
+        return ()
+
+    def logarithm(self, call: events.Logarithm) -> Iterable[Report]:
+        """A logarithm is taken."""
+        return ()
+
+    def negative_log(self, made: events.NegativeLog) -> Iterable[Report]:
+        """A logarithm is negated."""
+        return ()
+
+    def quotient(self, made: events.Quotient) -> Iterable[Report]:
+        """Exponentials are divided by their sum."""
+        return ()
+
+    def difference(self, made: events.Difference) -> Iterable[Report]:
+        """A maximum is subtracted from what it is the maximum of."""
+        return ()
+
+    def backward(self, call: events.Backward) -> Iterable[Report]:
+        """`backward` is called."""
+        return ()
