@@ -117,9 +117,7 @@ def _stands_at(path: str, report: Report) -> int | None:
     return None
 
 
-def _finding(
-    rule: Rule, report: Report, number: int, places: _Places, patch: Patch
-) -> Finding:
+def _finding(rule: Rule, report: Report, number: int, places: _Places, patch: Patch) -> Finding:
     event = report.event
     related = [
         Related(message, place)

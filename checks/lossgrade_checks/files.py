@@ -74,9 +74,7 @@ def run_file(task: Task, rules: Sequence[type[Rule]], project: Project) -> Outco
     return outcome
 
 
-def run_content(
-    task: Task, data: bytes, rules: Sequence[type[Rule]], project: Project
-) -> Outcome:
+def run_content(task: Task, data: bytes, rules: Sequence[type[Rule]], project: Project) -> Outcome:
     """Lint the content of a file, and fix it without writing it. Never raises."""
     nothing: collections.Counter[str] = collections.Counter()
     try:

@@ -115,10 +115,14 @@ def _cell_of_source(path: Sequence[str | int], before: int) -> int:
     match [*path]:
         case ["cells", int(index), "source"] | ["cells", int(index), "source", int()]:
             return index + 1
-        case (
-            ["worksheets", int(), "cells", int(index), "input"]
-            | ["worksheets", int(), "cells", int(index), "input", int()]
-        ):
+        case ["worksheets", int(), "cells", int(index), "input"] | [
+            "worksheets",
+            int(),
+            "cells",
+            int(index),
+            "input",
+            int(),
+        ]:
             return before + index + 1
     return 0
 

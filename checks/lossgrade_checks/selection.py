@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from lossgrade_checks.rule import Rule
 
+
 class UnknownRule(Exception):
     """What was asked for names no rule."""
 

@@ -87,5 +87,3 @@ def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
                 yield token
     except (tokenize.TokenError, SyntaxError):
         return
-
-

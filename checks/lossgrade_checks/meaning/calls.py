@@ -256,16 +256,9 @@ def decorate_class(run: Run, statement: p.Class, cls: v.ClassValue) -> Any:
         if path in {"dataclasses.dataclass", "attr.s", "attrs.define", "attr.dataclass"}:
             cls.dataclass = True
     if cls.dataclass:
-        declared = [
-            target.id
-            for item in statement.body
-            if (target := _field(item)) is not None
-        ]
+        declared = [target.id for item in statement.body if (target := _field(item)) is not None]
         inherited = [
-            name
-            for base in cls.order[1:]
-            if isinstance(base, v.ClassValue)
-            for name in base.fields
+            name for base in cls.order[1:] if isinstance(base, v.ClassValue) for name in base.fields
         ]
         cls.fields = tuple(dict.fromkeys([*inherited, *declared]))
     return cls
@@ -367,7 +360,7 @@ def is_no_grad(manager: Any) -> bool:
     if manager.path in tables.NO_GRAD:
         return True
     if manager.path == "torch.set_grad_enabled" and isinstance(manager, v.Layer):
-        return manager.argument(0, "mode") == v.Constant(False)
+        return bool(manager.argument(0, "mode") == v.Constant(False))
     return False
 
 

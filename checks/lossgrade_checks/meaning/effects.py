@@ -69,7 +69,7 @@ def activate(
 ) -> v.Tensor:
     """Return the value of an activation, and note that it was applied."""
     meaning, has_dim = tables.ACTIVATIONS[kind]
-    axis = axis_of(dim) if has_dim else None
+    axis: int | str | None = axis_of(dim) if has_dim else None
     if has_dim and (dim is None or dim == v.NONE):
         axis = "missing"
     # In an nn.Sequential there is no call of the activation: it stands where it was made.
@@ -101,7 +101,7 @@ def activate(
 def axis_of(value: Any) -> int | None:
     """Return the axis that an argument names, or None when it is not known."""
     found = number(value)
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    return found if isinstance(found, int) else None
 
 
 def _activation(run: Run, use: Use) -> Any:
@@ -225,8 +225,7 @@ def _reshape(_: Run, use: Use) -> Any:
     base = tensor(use.operand)
     # `view(-1, 784)` and `view(x.size(0), -1)`: a row for each example.
     rows = rank == 2 and (
-        (numbers[0] == -1 and (numbers[1] or 0) > 1)
-        or (numbers[1] == -1 and numbers[0] is None)
+        (numbers[0] == -1 and (numbers[1] or 0) > 1) or (numbers[1] == -1 and numbers[0] is None)
     )
     same = rank == 2 and base.outputs is not None and numbers[1] == base.outputs
     return base._replace(
@@ -463,7 +462,7 @@ def literal(operand: Any, args: Any, numpy: bool) -> Any:
     flat = _flat(operand)
     dtype = dtype_of(args.get(0, "dtype"))
     meaning = v.PLAIN
-    if flat and rank == 1 and all(float(x).is_integer() and x >= 0 for x in flat):
+    if flat and rank == 1 and all(x >= 0 and x == int(x) for x in flat):
         meaning = v.CLASS_INDICES if max(flat) > 1 else "zeros and ones"
     if flat and dtype is None:
         dtype = "int" if all(isinstance(x, int) for x in flat) else "float"

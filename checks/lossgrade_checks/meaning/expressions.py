@@ -296,7 +296,9 @@ def _unpack(run: Run, target: p.Display, value: Any) -> None:
         parts += items[star + rest :]
     else:
         data = isinstance(value, v.Tensor) and value.data
-        parts = [part_of_batch(item.value) if data else element_named(item) for item in target.items]
+        parts = [
+            part_of_batch(item.value) if data else element_named(item) for item in target.items
+        ]
     for item, part in zip(target.items, parts, strict=True):
         assign(run, item.value, part)
 

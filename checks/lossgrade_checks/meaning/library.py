@@ -220,9 +220,7 @@ def call_method(run: Run, method: v.Method, args: Arguments, node: p.Call | None
     return v.Unknown()
 
 
-def _tensor_method(
-    run: Run, receiver: Any, name: str, args: Arguments, node: p.Call | None
-) -> Any:
+def _tensor_method(run: Run, receiver: Any, name: str, args: Arguments, node: p.Call | None) -> Any:
     effect = tables.TENSOR.get(name, "")
     known = isinstance(receiver, v.Tensor)
     if node is None:

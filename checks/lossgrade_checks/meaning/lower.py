@@ -126,12 +126,14 @@ class Lowering:
         return p.Call(number, function, self._arguments(node.args))
 
     def _arguments(self, args: Iterable[cst.Arg]) -> tuple[p.Argument, ...]:
-        return tuple([
-            p.Argument(
-                self.expression(arg.value), arg.keyword.value if arg.keyword else "", arg.star
-            )
-            for arg in args
-        ])
+        return tuple(
+            [
+                p.Argument(
+                    self.expression(arg.value), arg.keyword.value if arg.keyword else "", arg.star
+                )
+                for arg in args
+            ]
+        )
 
     def _subscript(self, node: cst.Subscript) -> p.Expression:
         number = self._number(node)

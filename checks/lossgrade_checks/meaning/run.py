@@ -29,7 +29,18 @@ STEPS = 6000
 class Frame:
     """One call of a function, or the body of a module."""
 
-    __slots__ = ("cls", "exits", "function", "loops", "made", "mark", "receiver", "returns", "scope", "yields")
+    __slots__ = (
+        "cls",
+        "exits",
+        "function",
+        "loops",
+        "made",
+        "mark",
+        "receiver",
+        "returns",
+        "scope",
+        "yields",
+    )
 
     def __init__(self, scope: Scope, function: FunctionValue | None = None) -> None:
         self.scope = scope

@@ -104,9 +104,7 @@ def _if(run: Run, statement: p.If) -> bool:
     truth = e.truth(run, statement.test)
     if truth is not None:
         return block(run, statement.body if truth else statement.orelse)
-    return run.trail.fork(
-        lambda: block(run, statement.body), lambda: block(run, statement.orelse)
-    )
+    return run.trail.fork(lambda: block(run, statement.body), lambda: block(run, statement.orelse))
 
 
 def _for(run: Run, statement: p.For) -> bool:

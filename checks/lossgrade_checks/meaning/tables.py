@@ -184,38 +184,42 @@ LAYERS_THAT_KEEP = frozenset(
     for name in "Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout Unflatten".split()
 )
 CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ParameterList"})
-MODULE_BASES = frozenset({
-    "torch.nn.Module",
-    "torch.nn.modules.Module",
-    "torch.nn.modules.module.Module",
-    "pytorch_lightning.LightningModule",
-    "pytorch_lightning.core.LightningModule",
-    "lightning.LightningModule",
-    "lightning.pytorch.LightningModule",
-})
+MODULE_BASES = frozenset(
+    {
+        "torch.nn.Module",
+        "torch.nn.modules.Module",
+        "torch.nn.modules.module.Module",
+        "pytorch_lightning.LightningModule",
+        "pytorch_lightning.core.LightningModule",
+        "lightning.LightningModule",
+        "lightning.pytorch.LightningModule",
+    }
+)
 # Methods of modules that return the module itself.
 RETURNS_SELF = frozenset(
     "to cuda cpu train eval double float half bfloat16 apply requires_grad_ share_memory "
     "xpu type to_empty".split()
 )
 # Functions that return their first argument, or something that behaves as it does.
-WRAPPERS = frozenset({
-    "torch.compile",
-    "torch.jit.script",
-    "torch.jit.trace",
-    "torch.nn.DataParallel",
-    "torch.nn.parallel.DataParallel",
-    "torch.nn.parallel.DistributedDataParallel",
-    "copy.deepcopy",
-    "copy.copy",
-    "tqdm.tqdm",
-    "tqdm.auto.tqdm",
-    "tqdm.notebook.tqdm",
-    "torch.nn.utils.weight_norm",
-    "torch.nn.utils.spectral_norm",
-    "torch.nn.utils.parametrizations.spectral_norm",
-    "torch.nn.utils.parametrizations.weight_norm",
-})
+WRAPPERS = frozenset(
+    {
+        "torch.compile",
+        "torch.jit.script",
+        "torch.jit.trace",
+        "torch.nn.DataParallel",
+        "torch.nn.parallel.DataParallel",
+        "torch.nn.parallel.DistributedDataParallel",
+        "copy.deepcopy",
+        "copy.copy",
+        "tqdm.tqdm",
+        "tqdm.auto.tqdm",
+        "tqdm.notebook.tqdm",
+        "torch.nn.utils.weight_norm",
+        "torch.nn.utils.spectral_norm",
+        "torch.nn.utils.parametrizations.spectral_norm",
+        "torch.nn.utils.parametrizations.weight_norm",
+    }
+)
 NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad"})
 LOADERS = frozenset({"torch.utils.data.DataLoader", "torch.utils.data.dataloader.DataLoader"})
 DTYPES: dict[str, str] = {
