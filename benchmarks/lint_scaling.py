@@ -31,9 +31,10 @@ from measuring import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# What time for a line may become, from the smallest to the largest size: noise, and the caches of
-# the processor, but no square.
-LIMIT = 1.5
+# How much more time for a line may grow, from the smallest to the largest size, than it grows where
+# the file is only parsed: for noise. LibCST's own time for a line grows, since Python's garbage
+# collector walks the tree again and again while it grows.
+LIMIT = 1.25
 
 HEAD = """import torch
 import torch.nn as nn
@@ -194,7 +195,8 @@ def helpers(size: int) -> dict[str, str]:
     """Return functions of which each calls the one before it, the last on probabilities."""
     first = "\n\ndef scale0(logits, temperature=1.0):\n    return logits\n"
     rest = "".join("\n" + fill(HELPER, i=i, j=i - 1) for i in range(1, size))
-    last = f"\n\ndef loss(logits, labels):\n    return F.cross_entropy(scale{size - 1}(logits), labels)\n"
+    call = f"return F.cross_entropy(scale{size - 1}(logits), labels)"
+    last = f"\n\ndef loss(logits, labels):\n    {call}\n"
     return {"train.py": HEAD + first + rest + last}
 
 
@@ -303,11 +305,12 @@ def main() -> int:
             except (CommandFailed, OSError) as error:
                 print(error, file=sys.stderr)
                 return 1
-        verdict = "met" if grown["check"] <= LIMIT else "MISSED"
+        beyond = grown["check"] / grown["parse"]
+        verdict = "met" if beyond <= LIMIT else "MISSED"
         print(f"\n{name}: {shape.about}\n{table(rows)}")
         print(
-            f"time for a line, last to first: {grown['check']:.2f}, at most {LIMIT:g}: {verdict} "
-            f"(parsing alone {grown['parse']:.2f})"
+            f"time for a line, last to first: {grown['check']:.2f}, and {grown['parse']:.2f} for "
+            f"parsing alone; {beyond:.2f} beyond it, at most {LIMIT:g}: {verdict}"
         )
     return 0
 

@@ -28,7 +28,7 @@ class Fixed(NamedTuple):
 
     data: bytes
     linted: Linted
-    count: collections.Counter[str]
+    counts: collections.Counter[str]
 
 
 def fix(

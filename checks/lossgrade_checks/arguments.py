@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import difflib
+from typing import TYPE_CHECKING, NoReturn
 
 from lossgrade_checks.config import FORMATS
 
@@ -13,10 +14,23 @@ if TYPE_CHECKING:
 PATHS = "files and folders; `-` is standard input (default: this folder)"
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says a mistake in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+    def unknown(self, argument: str) -> NoReturn:
+        """Say that there is no such option, and which may have been meant."""
+        near = difflib.get_close_matches(argument.partition("=")[0], self._option_string_actions, 1)
+        hint = f"did you mean {near[0]}?" if near else f"`{self.prog} --help` lists them"
+        self.error(f"there is no option {argument}; {hint}")
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return what was asked; print help or a mistake, and exit, as argparse does."""
     # An abbreviation that works today means something else once an option is added.
-    parser = argparse.ArgumentParser("lossgrade", allow_abbrev=False)
+    parser = _Parser("lossgrade", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check",
@@ -34,7 +48,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     rule.add_argument("rule", nargs="?", metavar="CODE|NAME", help="LG101, softmax-into-nll")
     rule.add_argument("--all", action="store_true", help="all rules")
     rule.add_argument("--output-format", choices=("text", "json", "markdown"), default="text")
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        (rule if options.command == "rule" else check).unknown(unknown[0])
     if options.command == "rule":
         if (options.rule is None) != options.all:
             rule.error("expected either a rule or --all")
@@ -43,7 +59,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _add_what(check: argparse.ArgumentParser) -> None:
+def _add_what(check: _Parser) -> None:
     check.add_argument("paths", nargs="*", metavar="PATH", help=PATHS)
     rules = check.add_argument_group("rules: codes, beginnings of codes (LG1), names, or ALL")
     rules.add_argument("--select", type=_list, action="extend", metavar="RULE,...")
@@ -69,7 +85,7 @@ def _add_what(check: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_fixes(check: argparse.ArgumentParser) -> None:
+def _add_fixes(check: _Parser) -> None:
     fixes = check.add_argument_group("fixes")
     fixes.add_argument("--fix", action="store_true", help="write the safe fixes into the files")
     fixes.add_argument(
@@ -81,7 +97,7 @@ def _add_fixes(check: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_output(check: argparse.ArgumentParser) -> None:
+def _add_output(check: _Parser) -> None:
     output = check.add_argument_group("output")
     output.add_argument("--output-format", choices=FORMATS)
     output.add_argument("--statistics", action="store_true", help="counts instead of findings")

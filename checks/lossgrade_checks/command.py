@@ -90,8 +90,9 @@ class Check:
         discovery = Discovery(
             self._configurations, options.exclude, force_exclude=options.force_exclude
         )
+        errors: list[str] = []
         if options.paths == ["-"]:
-            outcomes, errors = self._stdin(discovery), []
+            outcomes = self._stdin(discovery)
         else:
             files, errors = discovery.find(options.paths or ["."])
             tasks = [self._task(path) for path in files]

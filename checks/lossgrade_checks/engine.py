@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from lossgrade_checks.meaning.events import Event
     from lossgrade_checks.meaning.values import Site
 
-__all__ = ["Project", "check", "syntax_error"]
+__all__ = ["Project", "check"]
 
 
 def check(source: Source, rules: Sequence[type[Rule]], project: Project) -> list[Finding]:
@@ -26,6 +28,10 @@ def check(source: Source, rules: Sequence[type[Rule]], project: Project) -> list
 
     A program that cannot be parsed gives one finding, LG000.
     """
+    active = project.gate.open_for(source, rules)
+    if not active and syntax_error(source) is None:
+        return []
+
     import libcst as cst
 
     from lossgrade_checks.meaning.follow import follow
@@ -34,23 +40,46 @@ def check(source: Source, rules: Sequence[type[Rule]], project: Project) -> list
     try:
         tree = cst.parse_module(source.text)
         program, nodes = lower(tree)
+        project.keep(source.path, program)
         events = follow(project, str(source.path), program)
-        reports = list(_reports([rule() for rule in rules], events))
+        reports = list(_reports([rule() for rule in active], events))
     except cst.ParserSyntaxError as error:
-        return [syntax_error(source, str(error.message), error.editor_line, error.editor_column)]
+        found = syntax_error(source)
+        row, column = error.editor_line, error.editor_column
+        return [found or _unparsed(source, f"LibCST cannot parse it: {error.message}", row, column)]
     except RecursionError:
-        return [syntax_error(source, "nested too deeply to be followed", 1, 1)]
+        return [_unparsed(source, "nested too deeply to be followed: split the expression", 1, 1)]
     if not reports:
         return []
     return _findings(source, tree, nodes, reports)
 
 
-def syntax_error(source: Source, message: str, row: int, column: int) -> Finding:
-    """Return the finding for a program that cannot be parsed."""
-    offset = sum(len(line) for line in source.text.splitlines(keepends=True)[: row - 1])
-    offset = min(offset + column - 1, len(source.text))
-    place = source.place(offset, offset)
-    return Finding("LG000", "syntax-error", message, "error", place)
+def syntax_error(source: Source) -> Finding | None:
+    """Return the finding for a program that Python cannot parse, or None.
+
+    Python's own parser says best where and why.
+    """
+    try:
+        with warnings.catch_warnings():
+            # What Python warns of in somebody's strings is not our subject.
+            warnings.simplefilter("ignore")
+            ast.parse(source.text)
+    except SyntaxError as error:
+        # A tokenizer's error may have no line, and an error at the end one line too many.
+        return _unparsed(source, f"cannot be parsed: {error.msg}", error.lineno or 1, error.offset or 1)
+    except ValueError as error:
+        return _unparsed(source, f"cannot be parsed: {error}", 1, 1)
+    except (RecursionError, MemoryError):
+        return None
+    return None
+
+
+def _unparsed(source: Source, message: str, row: int, column: int) -> Finding:
+    lines = source.text.split("\n")
+    row = max(1, min(row, len(lines)))
+    offset = sum(len(line) + 1 for line in lines[: row - 1])
+    offset += max(0, min(column - 1, len(lines[row - 1])))
+    return Finding("LG000", "syntax-error", message, "error", source.place(offset, offset))
 
 
 def _reports(rules: Sequence[Rule], events: Iterable[Event]) -> Iterable[tuple[Rule, Report]]:

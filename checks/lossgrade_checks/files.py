@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lossgrade_checks.apply import Fixed, FixFailed, fix
-from lossgrade_checks.finding import Applicability, Finding, Place
 from lossgrade_checks.lint import Linted, lint, unreadable
 from lossgrade_checks.prefilter import might_matter
 from lossgrade_checks.source import Source, Unreadable, Unwritable, read_source
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lossgrade_checks.engine import Project
+    from lossgrade_checks.finding import Applicability, Finding, Place
     from lossgrade_checks.rule import Rule
 
 Mode = Literal["check", "fix", "diff"]
@@ -83,7 +83,7 @@ def run_content(task: Task, data: bytes, rules: Sequence[type[Rule]], project: P
         before = Fixed(data, linted, nothing)
     except Unreadable as error:
         return Outcome(task.path, [_bare(task.path, error)], nothing, data=data)
-    except Exception as error:  # noqa: BLE001 # one file must not hide the others
+    except Exception as error:  # one file must not hide the others
         return Outcome(task.path, [], nothing, _internal(task.path, error), data)
     after, problem, diff = before, "", ""
     try:
@@ -98,9 +98,9 @@ def run_content(task: Task, data: bytes, rules: Sequence[type[Rule]], project: P
         advice = "; please report this" if isinstance(error, FixFailed) else ""
         problem = f"{task.path}: {error}; the file is unchanged{advice}"
         after, reports = before, _reports(linted)
-    except Exception as error:  # noqa: BLE001 # as above
+    except Exception as error:  # as above
         return Outcome(task.path, _reports(linted), nothing, _internal(task.path, error), data)
-    return Outcome(task.path, reports, after.count, problem, after.data, diff)
+    return Outcome(task.path, reports, after.counts, problem, after.data, diff)
 
 
 def write(path: Path, expected: bytes, data: bytes) -> None:

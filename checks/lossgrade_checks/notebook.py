@@ -44,8 +44,8 @@ class NotebookSource(Source):
     def __init__(self, path: Path, data: bytes, cells: Sequence[CodeCell]) -> None:
         # A cell with a bracket left open would swallow the next one.
         self.cells = [cell for cell in cells if cell.unclosed is None]
-        self.faults = [_left_open(cell) for cell in cells if cell.unclosed is not None]
         super().__init__(path, BETWEEN.join(cell.python for cell in self.cells) + AFTER)
+        self.faults = [_left_open(cell) for cell in cells if cell.unclosed is not None]
         self._all = cells
         self._data = data
         self._begins = []

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lossgrade_checks.gate import Gate
 from lossgrade_checks.meaning.values import ModuleValue
 from lossgrade_checks.source import Unreadable, read_source
 
@@ -28,6 +29,7 @@ class Project:
     """Finds and follows imported files; what is found is kept for the next linted file."""
 
     def __init__(self) -> None:
+        self.gate = Gate(self)
         self._modules: dict[str, ModuleValue | None] = {}
         self._programs: dict[str, Program | None] = {}
         self._folders: dict[Path, tuple[Path, ...]] = {}
@@ -127,6 +129,10 @@ class Project:
                 module = self._modules[key] = ModuleValue(key)
                 follow_import(self, module, program)
         return self._modules[key]
+
+    def keep(self, path: Path, program: Program) -> None:
+        """Keep the program of a file that was linted: others may import it."""
+        self._programs[str(path)] = program
 
     def program(self, path: Path) -> Program | None:
         """Return the lowered file at `path`, or None if it cannot be read or parsed."""

@@ -29,6 +29,8 @@ WORTH_PROCESSES = 400_000
 # Small enough for no process to end long before another, large enough to cost little to send.
 BATCH_BYTES = 60_000
 
+FORKS = sys.platform == "linux"
+
 _project: Project | None = None
 
 
@@ -59,7 +61,7 @@ def _work(path: Path) -> int:
 
 
 def _run(task: Task) -> Outcome:
-    global _project  # noqa: PLW0603 # one for a process: it remembers the files that others import
+    global _project  # one for a process: it remembers the files that others import
     if _project is None:
         _project = Project()
     return run_file(task, _rules(task.codes), _project)
@@ -131,7 +133,7 @@ def _context() -> BaseContext:
 
     Elsewhere anew: macOS's own libraries do not survive a fork, and Windows has none.
     """
-    if sys.platform == "linux":
+    if FORKS:
         # Imported once, for all processes.
         import libcst  # noqa: F401
 
@@ -146,7 +148,7 @@ def _begin() -> None:
 
 
 def _processors() -> int:
-    if sys.platform == "linux":
+    if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     # Windows waits for 61 processes at most.
     return min(os.cpu_count() or 1, 61)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import io
+import itertools
 import re
 import tokenize
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ _LINE_END = re.compile("\r\n|\r|\n")
 
 
 class Unreadable(Exception):
-    """A file cannot be read as a program. `row` and `column` count from 1, `cell` is a notebook's."""
+    """A file cannot be read as a program. Rows, columns and cells count from 1."""
 
     def __init__(
         self, message: str, row: int = 1, column: int = 1, cell: int | None = None
@@ -184,7 +185,7 @@ def in_order(edits: Iterable[Edit]) -> list[Edit]:
         ValueError: two of them overlap.
     """
     ordered = sorted(edits, key=lambda edit: (edit.start, edit.end))
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in itertools.pairwise(ordered):
         if after.start < before.end:
             raise ValueError(f"edits overlap: {before} and {after}")
     return ordered

@@ -35,9 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
         if not QUIET.intersection(arguments):
             return _say_clean()
         return 0
-    from lossgrade_checks.command import main as long_way
+    try:
+        from lossgrade_checks.command import main as long_way
 
-    return long_way(arguments)
+        return long_way(arguments)
+    except Exception as error:
+        # Exit code 1 would say that something was found.
+        print(f"lossgrade: {_at_fault(error)}", file=sys.stderr)
+        return 2
 
 
 def _nothing_to_find(arguments: list[str]) -> bool:
@@ -50,14 +55,14 @@ def _nothing_to_find(arguments: list[str]) -> bool:
     for path in paths:
         try:
             # A pipe is not opened: that could wait for ever.
-            if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 # pathlib costs a third
+            if not stat.S_ISREG(os.stat(path).st_mode):
                 return False
-            with open(path, "rb") as file:  # noqa: PTH123
+            with open(path, "rb") as file:
                 if might_matter(file.read()):
                     return False
         except (OSError, ValueError):
             return False
-        folders.add(os.path.dirname(os.path.abspath(path)))  # noqa: PTH100, PTH120
+        folders.add(os.path.dirname(os.path.abspath(path)))
     seen: set[str] = set()
     return not any(_configured(folder, seen) for folder in folders)
 
@@ -67,14 +72,14 @@ def _configured(folder: str, seen: set[str]) -> bool:
     while folder not in seen:
         seen.add(folder)
         try:
-            with open(folder + os.sep + "pyproject.toml", "rb") as file:  # noqa: PTH123
+            with open(folder + os.sep + "pyproject.toml", "rb") as file:
                 if names_lossgrade(file.read()):
                     return True
         except FileNotFoundError:
             pass
         except OSError:
             return True
-        folder = os.path.dirname(folder)  # noqa: PTH120
+        folder = os.path.dirname(folder)
     return False
 
 
@@ -84,6 +89,19 @@ def names_lossgrade(toml: bytes) -> bool:
         return False
     bare = toml.translate(None, b" \t\"'")
     return b"tool.lossgrade" in bare or b"[tool]" in bare or b"tool=" in bare
+
+
+def _at_fault(error: Exception) -> str:
+    """Return a line for a mistake of the linter's own, or of its installation."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"check needs {error.name}, which is not installed: pip install lossgrade"
+    trace = error.__traceback__
+    where = ""
+    while trace:
+        where = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    said = " ".join(str(error).split())
+    return f"internal error, {type(error).__name__}: {said} at {where}; please report this"
 
 
 def _say_clean() -> int:

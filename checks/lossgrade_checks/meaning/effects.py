@@ -70,7 +70,7 @@ def activate(
     """Return the value of an activation, and note that it was applied."""
     meaning, has_dim = tables.ACTIVATIONS[kind]
     axis: int | str | None = axis_of(dim) if has_dim else None
-    if has_dim and (dim is None or dim == v.NONE):
+    if has_dim and dim is None or dim == v.NONE:  # noqa: PLR1714
         axis = "missing"
     # In an nn.Sequential there is no call of the activation: it stands where it was made.
     inside = layer is not None and (node is None or operand_node is None)

@@ -119,8 +119,8 @@ class Sequence(Heap):
     @property
     def items(self) -> tuple[Any, ...] | None:
         """The items, or None when they are not all known."""
-        found: tuple[Any, ...] | None = self.slots["items"]
-        return found
+        found = self.slots.get("items")
+        return found if type(found) is tuple else None
 
 
 class Dictionary(Heap):
@@ -308,6 +308,9 @@ def join(a: Any, b: Any) -> Any:
         return b
     if b == NONE and not isinstance(a, Constant):
         return a
+    if type(a) is tuple and type(b) is tuple and len(a) == len(b):
+        # The items of one list, changed in one branch.
+        return tuple([join(x, y) for x, y in zip(a, b, strict=True)])
     if type(a) is type(b):
         if isinstance(a, External | Constant | Bound | Method) and a == b:
             return a

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from lossgrade_checks.files import Report
-    from lossgrade_checks.finding import Place
+    from lossgrade_checks.finding import Place, Severity
+
+
+_WORDS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
 
 
 def render(reports: Iterable[Report], style: Style) -> Iterator[str]:
@@ -41,8 +44,7 @@ def where(place: Place) -> str:
 def summary(reports: Sequence[Report], fixed: Counter[str], *, fixing: bool) -> str:
     """Return the last row of a run: how many findings there are and can be fixed."""
     severities = Counter(report.finding.severity for report in reports)
-    words = {"error": "error", "warning": "warning", "info": "note"}
-    parts = [counted(severities[s], words[s]) for s in words if severities[s]]
+    parts = [counted(severities[s], word) for s, word in _WORDS.items() if severities[s]]
     done = fixed.total()
     if fixing and done:
         rest = f"; {', '.join(parts)} left" if parts else ""

@@ -1,0 +1,101 @@
+"""Which rules can have anything to report in a file, told from the words in it and its imports.
+
+Parsing is nearly all of the cost of linting, and a word is found at a hundredth of it. The gate
+may let through too much; it never holds back a finding.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from lossgrade_checks.rule import Rule
+from lossgrade_checks.source import Source, Unreadable, read_source
+
+if TYPE_CHECKING:
+    from lossgrade_checks.project import Project
+
+_WORD = re.compile(r"[^\W\d]\w*")
+_IMPORT = re.compile(
+    r"\bfrom\b[ \t\\\n]*(?P<dots>\.*)[ \t]*(?P<module>[\w.]*)[ \t\\\n]*\bimport\b"
+    r"[ \t]*(?P<names>\([^)]*\)|[^\n;#]*(?:\\\n[^\n;#]*)*)"
+    r"|\bimport\b[ \t]*(?P<modules>[^\n;#(]*(?:\\\n[^\n;#]*)*)"
+)
+
+
+class Imported(NamedTuple):
+    """A module that a file may import: the number of dots before it, and its dotted name."""
+
+    level: int
+    module: str
+
+
+class _File(NamedTuple):
+    words: frozenset[str]
+    imports: tuple[Path, ...]
+
+
+class Gate:
+    """Reads the words of files, and follows their imports."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._files: dict[Path, _File] = {}
+
+    def open_for(self, source: Source, rules: Sequence[type[Rule]]) -> list[type[Rule]]:
+        """Return those of `rules` that can have something to report in `source`."""
+        words = self._words(source)
+        return [rule for rule in rules if all(not words.isdisjoint(one) for one in rule.needs)]
+
+    def _words(self, source: Source) -> set[str]:
+        """Return the words of a file and of all files of the project that it imports."""
+        root = self._files[source.path] = self._read(source.path, source.text)
+        words = set(root.words)
+        seen = {source.path}
+        waiting = list(root.imports)
+        while waiting:
+            path = waiting.pop()
+            if path not in seen:
+                seen.add(path)
+                found = self._file(path)
+                words |= found.words
+                waiting += found.imports
+        return words
+
+    def _file(self, path: Path) -> _File:
+        known = self._files.get(path)
+        if known is None:
+            try:
+                text = read_source(path, path.read_bytes()).text
+            except (OSError, Unreadable):
+                text = ""
+            known = self._files[path] = self._read(path, text)
+        return known
+
+    def _read(self, path: Path, text: str) -> _File:
+        found = []
+        for imported in imports(text):
+            at = self._project.find(path, imported.level, imported.module)
+            if at is not None:
+                found.append(at)
+        return _File(frozenset(_WORD.findall(text)), tuple(dict.fromkeys(found)))
+
+
+def imports(text: str) -> Iterable[Imported]:
+    """Return every module that a program may import, and some that it does not.
+
+    A name that is imported from a package may be a module in it, so both are given.
+    """
+    for match in _IMPORT.finditer(text):
+        if match["module"] is not None:
+            level, module = len(match["dots"]), match["module"]
+            yield Imported(level, module)
+            for name in _WORD.findall(match["names"]):
+                yield Imported(level, f"{module}.{name}" if module else name)
+        else:
+            for part in match["modules"].split(","):
+                parts = part.split()[0].split(".") if part.split() else []
+                for end in range(1, len(parts) + 1):
+                    yield Imported(0, ".".join(parts[:end]))
