@@ -30,12 +30,17 @@ from lossgrade import assignment as assignments
 from lossgrade.manifest import manifest
 from lossgrade.reports.summary import points
 from lossgrade.schemas import schema
+from lossgrade_checks import rule_page
+from lossgrade_checks.rules import all_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lossgrade_checks.rule import Rule
+
 ROOT = Path(__file__).resolve().parent.parent
 RUBRIC = ROOT / "docs" / "rubric.md"
+RULES = {ROOT / "docs" / "rules" / f"{rule.code}.md": rule for rule in all_rules()}
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted(page for page in (ROOT / "docs").glob("*.md") if page != RUBRIC),
@@ -249,7 +254,25 @@ def _listed() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _rules(folder: str) -> str:
+    lines = ["| code | name | severity | fix | in short |", "|---|---|---|---|---|"]
+    for rule in all_rules():
+        summary = (rule.__doc__ or "").partition("\n")[0].replace("|", "\\|")
+        fix = "-" if rule.fix == "none" else rule.fix
+        link = f"[{rule.code}]({folder}{rule.code}.md)"
+        lines.append(f"| {link} | `{rule.name}` | {rule.severity} | {fix} | {summary} |")
+    return "\n".join(lines) + "\n"
+
+
+def rule_file(rule: type[Rule]) -> str:
+    """Return docs/rules/CODE.md: the page that `lossgrade rule CODE` prints."""
+    made = "Made by `docs/generate.py` from the rule; do not edit. [All rules](../rules.md)"
+    return rule_page.markdown(rule) + f"\n{made}\n"
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
+    "rules": lambda: _rules("rules/"),
+    "rules-readme": lambda: _rules("docs/rules/"),
     "assignments": _listed,
     "assignment-keys": lambda: _table(assignments.Assignment),
     "function-keys": lambda: _table(assignments.Function),
@@ -322,6 +345,8 @@ def expected(path: Path) -> str:
     """Return what the file should hold."""
     if path == RUBRIC:
         return rubric_page()
+    if path in RULES:
+        return rule_file(RULES[path])
     if path in SCHEMAS:
         return json.dumps(schema(SCHEMAS[path]), indent=2) + "\n"
     return refreshed(path)
@@ -334,7 +359,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("files", nargs="*", type=Path, help="default: everything")
     options = parser.parse_args(arguments)
     stale = []
-    for path in [each.resolve() for each in options.files] or [*PAGES, RUBRIC, *SCHEMAS]:
+    for path in [each.resolve() for each in options.files] or [*PAGES, RUBRIC, *RULES, *SCHEMAS]:
         text = expected(path)
         before = ""
         with contextlib.suppress(FileNotFoundError):

@@ -94,6 +94,9 @@ def _reports(rules: Sequence[Rule], events: Iterable[Event]) -> Iterable[tuple[R
         for rule, listen in listeners[type(event).__name__]:
             for report in listen(event):
                 yield rule, report
+    for rule in rules:
+        for report in rule.finish():
+            yield rule, report
 
 
 # The method of a rule that is called for each kind of event.
@@ -105,6 +108,7 @@ HANDLERS = {
     "NegativeLog": "negative_log",
     "Quotient": "quotient",
     "Difference": "difference",
+    "Pick": "pick",
     "Backward": "backward",
 }
 
@@ -140,7 +144,8 @@ def _stands_at(path: str, report: Report) -> int | None:
     It stands at the event; where that is in another file, at the call that leads there.
     """
     event = report.event
-    for site in (event.site, *reversed(event.calls), *(site for _, site in report.related)):
+    others = () if report.local else (*reversed(event.calls), *(s for _, s in report.related))
+    for site in (event.site, *others):
         if site.path == path and site.number >= 0:
             return site.number
     return None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from typing import TYPE_CHECKING
-
-import libcst as cst
 
 from lossgrade_checks.finding import Applicability, Edit, Fix
 
 if TYPE_CHECKING:
+    # Rules import this module, and listing them must not load LibCST.
+    from collections.abc import Iterable, Sequence
+
+    import libcst as cst
+
     from lossgrade_checks.meaning.program import Expression
     from lossgrade_checks.meaning.values import Site
     from lossgrade_checks.positions import Positions
@@ -37,6 +40,8 @@ class Patch:
 
     def call(self, part: Expression | Site | None) -> cst.Call | None:
         """Return the LibCST call of a part of this file, or None."""
+        import libcst as cst
+
         node = self.node(part)
         return node if isinstance(node, cst.Call) else None
 
@@ -65,6 +70,8 @@ class Patch:
 
     def rename(self, call: cst.Call, name: str) -> Edit | None:
         """Return the edit that calls `name` of the same module or object instead."""
+        import libcst as cst
+
         function = call.func
         if isinstance(function, cst.Attribute):
             start, end = self.span(function.attr)
@@ -77,7 +84,105 @@ class Patch:
         Of a method, `x.softmax(1)`, it leaves what the method is called on.
         """
         operand = operand_of(call)
-        return None if operand is None else self.replace(call, self.source(operand))
+        return None if operand is None else self.put(call, operand)
+
+    def put(self, whole: cst.BaseExpression, part: cst.BaseExpression) -> Edit:
+        """Return the edit that leaves `part` of the expression `whole`, in parentheses if needed."""
+        import libcst as cst
+
+        content = self.source(part)
+        start, end = self._outer(whole)
+        atom = isinstance(part, cst.Name | cst.Attribute | cst.Call | cst.Subscript) or part.lpar
+        before, after = self.text[:start].rstrip(" \t"), self.text[end:].lstrip(" \t")
+        alone = after[:1] in {"", "\n", "\r", "#"} and "\n" not in content
+        alone = alone and (before[-1:] in {"=", ",", "("} or before.endswith("return"))
+        argument = any(arg.value is whole for call in self._calls() for arg in call.args)
+        return Edit(start, end, content if atom or alone or argument else f"({content})")
+
+    def _calls(self) -> Iterable[cst.Call]:
+        import libcst as cst
+
+        return (node for node in self._nodes if isinstance(node, cst.Call))
+
+    def argument(self, call: cst.Call, position: int, name: str) -> cst.Arg | None:
+        """Return the argument at `position` or called `name`; None if it may be any other."""
+        for index, arg in enumerate(call.args):
+            if arg.star:
+                return None
+            if arg.keyword is None and index == position:
+                return arg
+            if arg.keyword is not None and arg.keyword.value == name:
+                return arg
+        return None
+
+    def call_instead(self, call: cst.Call, old: str, new: str) -> tuple[Edit, ...] | None:
+        """Return the edits that call `new` where `call` calls `old`, which lies in one module.
+
+        `F.old(...)` needs one edit. `old(...)` needs an import too; under an alias it is left.
+        """
+        import libcst as cst
+
+        function = call.func
+        if isinstance(function, cst.Attribute) and function.attr.value == old:
+            edit = self.rename(call, new)
+            return None if edit is None else (edit,)
+        if isinstance(function, cst.Name) and function.value == old:
+            start, end = self.span(function)
+            imported = self._import_beside(old, new, start)
+            return None if imported is None else (*imported, Edit(start, end, new))
+        return None
+
+    def _import_beside(self, old: str, new: str, before: int) -> tuple[Edit, ...] | None:
+        """Return the edits that import `new` from where `old` comes; None where that is not seen.
+
+        Where nothing else uses `old`, its import is not needed any more.
+        """
+        found = None
+        for match in _FROM_TORCH.finditer(self.text, 0, before):
+            names = match["names"]
+            if re.search(rf"\b{new}\b(?!\s+as\b)", names) or names.strip() == "*":
+                return ()
+            if place := re.search(rf"\b{old}\b(?!\s+as\b)", names):
+                found = match.start("names") + place.start(), match.start("names") + place.end()
+        if found is None:
+            return None
+        uses = len(re.findall(rf"(?<![\w.]){old}\b", self.text))
+        if uses == 2:
+            return (Edit(*found, new),)
+        return (Edit(found[1], found[1], f", {new}"),)
+
+    def remove_layer(self, layer: cst.Call) -> Edit | None:
+        """Return the edit that takes a layer out of the `nn.Sequential(...)` that it stands in."""
+        import libcst as cst
+
+        for call in self._calls():
+            function = call.func.attr if isinstance(call.func, cst.Attribute) else call.func
+            if not isinstance(function, cst.Name) or function.value != "Sequential":
+                continue
+            for arg in call.args:
+                if arg.value is layer and len(call.args) > 1:
+                    return self._remove_line(arg) or self.remove_argument(call, arg)
+        return None
+
+    def _remove_line(self, arg: cst.Arg) -> Edit | None:
+        """Return the edit that removes the lines of an argument with nothing else in them."""
+        start, end = self._argument(arg)
+        first = self.text.rfind("\n", 0, start) + 1
+        rest = re.compile(r"[ \t]*,[ \t]*\r?\n").match(self.text, end)
+        if rest is None or self.text[first:start].strip():
+            return None
+        return Edit(first, rest.end(), "")
+
+    def set_keyword(self, call: cst.Call, name: str, content: str) -> Edit:
+        """Return the edit that gives the keyword argument `name` the value `content`."""
+        for arg in call.args:
+            if arg.keyword is not None and arg.keyword.value == name:
+                return self.replace(arg.value, content)
+        if call.args:
+            end = self._argument(call.args[-1])[1]
+            return Edit(end, end, f", {name}={content}")
+        end = self.span(call)[1] - 1
+        return Edit(end, end, f"{name}={content}")
 
     def remove_argument(self, call: cst.Call, arg: cst.Arg) -> Edit:
         """Return the edit that removes an argument, with the comma that it needs no more."""
@@ -89,6 +194,10 @@ class Patch:
             return Edit(self._argument(call.args[index - 1])[1], end, "")
         return Edit(start, end, "")
 
+    def span_of_argument(self, arg: cst.Arg) -> tuple[int, int]:
+        """Return where the text of an argument starts and ends, its keyword included."""
+        return self._argument(arg)
+
     def _argument(self, arg: cst.Arg) -> tuple[int, int]:
         start, end = self._outer(arg.value)
         if arg.keyword is not None:
@@ -98,11 +207,18 @@ class Patch:
         return start, end
 
 
+_FROM_TORCH = re.compile(
+    r"^[ \t]*from[ \t]+torch[\w.]*[ \t]+import[ \t]*(?P<names>\([^)#]*\)|[^\n#(]*)", re.MULTILINE
+)
+
+
 def operand_of(call: cst.Call) -> cst.BaseExpression | None:
     """Return what an activation is applied to: its first argument, or the method's object.
 
     A call of one argument that is no tensor (`x.softmax(1)`, `x.softmax(dim=1)`) is a method's.
     """
+    import libcst as cst
+
     named = [arg for arg in call.args if arg.keyword and arg.keyword.value == "input"]
     if named:
         return named[0].value

@@ -7,7 +7,6 @@ or leave strings of the list, as Jupyter would write them.
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import json
 import re
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lossgrade_checks.source import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lossgrade_checks.finding import Edit
 
@@ -26,6 +25,7 @@ _CHARACTER = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]",
     re.DOTALL,
 )
+_ROW = re.compile(r"(?:[^\\]|\\[^n])*?\\n|(?:[^\\]|\\[^n])+", re.DOTALL)
 _ESCAPED = re.compile(r"\\u(?:00[89a-fA-F]|0[1-9a-fA-F]|[1-9a-fA-F])")
 
 
@@ -41,6 +41,14 @@ class Strings(NamedTuple):
 
     listed: bool
     spans: list[tuple[int, int]]
+
+
+class Block(NamedTuple):
+    """Rows after an edit, as JSON writes them, in place of the strings [first, last)."""
+
+    first: int
+    last: int
+    rows: list[str]
 
 
 class Change(NamedTuple):
@@ -63,7 +71,7 @@ def edit_cells(data: bytes, edits: Iterable[CellEdit]) -> bytes:
     found = source_strings(text)
     changes: list[Change] = []
     for cell, cell_edits in by_cell.items():
-        changes += _changes(text, found[cell], in_order(cell_edits), ascii_only)
+        changes.append(_change(text, found[cell], in_order(cell_edits), ascii_only))
     for change in sorted(changes, reverse=True):
         text = text[: change.start] + change.content + text[change.end :]
     return mark + text.encode("utf-8")
@@ -127,52 +135,59 @@ def _cell_of_source(path: Sequence[str | int], before: int) -> int:
     return 0
 
 
-def _changes(text: str, strings: Strings, edits: list[Edit], ascii_only: bool) -> list[Change]:
-    """Return what `edits` of a cell, first to last, change in the JSON."""
+def _change(text: str, strings: Strings, edits: list[Edit], ascii_only: bool) -> Change:
+    """Return the change of the JSON that `edits` of a cell make, which come first to last."""
     spans = strings.spans
     rows = [_CHARACTER.findall(text[start + 1 : end - 1]) for start, end in spans]
-    begins = [*itertools.accumulate((len(row) for row in rows), initial=0)]
-    changes: list[Change] = []
-    while edits:
-        # The strings first to last-1 are rewritten: those of an edit and of all that touch it.
-        first = min(bisect.bisect_right(begins, edits[0].start) - 1, len(rows) - 1)
-        last = first + 1
-        characters = [*rows[first]]
-        taken = 0
-        while taken < len(edits) and (last == len(rows) or edits[taken].start < begins[last]):
-            while edits[taken].end > begins[last]:
-                characters += rows[last]
-                last += 1
-            taken += 1
-        shift = begins[first]
-        for edit in reversed(edits[:taken]):
-            characters[edit.start - shift : edit.end - shift] = _encoded(edit.content, ascii_only)
-        while strings.listed and characters[-1:] != [r"\n"] and last < len(rows):
-            # A row that lost its end goes on in the next string, edits and all.
-            more = [edit for edit in edits[taken:] if edit.start < begins[last + 1]]
-            if more:
-                break
-            characters += rows[last]
-            last += 1
-        edits = edits[taken:]
-        changes.append(_rewritten(text, strings, first, last, characters))
-    return changes
-
-
-def _rewritten(text: str, strings: Strings, first: int, last: int, raw: list[str]) -> Change:
-    """Return the change that puts the characters `raw` in place of the strings [first, last)."""
-    spans = strings.spans
-    start, end = spans[first][0], spans[last - 1][1]
+    start, end = spans[0][0], spans[-1][1]
     if not strings.listed:
-        return Change(start, end, f'"{"".join(raw)}"')
-    rows = re.findall(r"(?:[^\\]|\\[^n])*?\\n|(?:[^\\]|\\[^n])+", "".join(raw))
-    if rows:
-        return Change(start, end, _separator(text, spans, first).join(f'"{row}"' for row in rows))
-    if last < len(spans):
-        return Change(start, spans[last][0], "")
-    if first > 0:
-        return Change(spans[first - 1][1], end, "")
-    return Change(start, end, '""')
+        return Change(start, end, f'"{"".join(_edited(rows[0], 0, edits, ascii_only))}"')
+    content = ""
+    after = 0
+    for block in _blocks(rows, edits, ascii_only):
+        if not block.rows:
+            continue
+        if content:
+            content += text[spans[after - 1][1] : spans[after][0]]
+        separator = _separator(text, spans, block.first)
+        content += separator.join(f'"{row}"' for row in block.rows)
+        after = block.last
+    return Change(start, end, content or '""')
+
+
+def _blocks(rows: list[list[str]], edits: list[Edit], ascii_only: bool) -> Iterator[Block]:
+    """Yield the rows of a list after `edits`: those that stay, each alone, and those that change.
+
+    Rows change together where an edit spans them, or takes away the line end between them.
+    """
+    begins = [*itertools.accumulate((len(row) for row in rows), initial=0)]
+    first = 0
+    while first < len(rows):
+        last = first + 1
+        while True:
+            ends_all = last == len(rows)
+            own = [edit for edit in edits if edit.start < begins[last] or ends_all]
+            reach = max((edit.end for edit in own), default=0)
+            if reach > begins[last]:
+                last += 1
+                continue
+            raw = _edited(itertools.chain(*rows[first:last]), begins[first], own, ascii_only)
+            if ends_all or not own or not raw or raw[-1] == r"\n":
+                break
+            last += 1
+        yield Block(first, last, _ROW.findall("".join(raw)))
+        edits = edits[len(own) :]
+        first = last
+
+
+def _edited(
+    characters: Iterable[str], shift: int, edits: Sequence[Edit], ascii_only: bool
+) -> list[str]:
+    """Return characters as JSON writes them after `edits`; the first one stands at `shift`."""
+    raw = [*characters]
+    for edit in reversed(edits):
+        raw[edit.start - shift : edit.end - shift] = _encoded(edit.content, ascii_only)
+    return raw
 
 
 def _separator(text: str, spans: list[tuple[int, int]], index: int) -> str:

@@ -96,25 +96,52 @@ class GitIgnored:
             lines = Path(file).read_bytes().decode("utf-8", "surrogateescape").splitlines()
         except OSError:
             return self
-        lines = [line for line in lines if line.strip() and not line.startswith("#")]
+        lines = [line for line in lines if line and not line.startswith("#")]
         return GitIgnored((*self._levels, _Level(folder, _spec(lines)))) if lines else self
 
 
-def _spec(lines: list[str]) -> GitIgnoreSpec:
+# A path is matched with a last part of its own, which says what it is. A pattern ends in that part
+# too, so it matches what it names and not all that is below: a row such as `!*/` then brings back
+# folders alone, as with git, and not their files.
+_FILE, _FOLDER = "\x01", "\x02"
+
+
+def _spec(lines: Iterable[str]) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec
 
+    patterns = [_itself(line) for line in lines]
     try:
-        return GitIgnoreSpec.from_lines(lines)
+        return GitIgnoreSpec.from_lines(patterns)
     except ValueError:
-        # As git does, pass over a line that says nothing.
-        return GitIgnoreSpec.from_lines(line for line in lines if _sensible(line))
+        # As git does, pass over a row that says nothing.
+        return GitIgnoreSpec.from_lines(pattern for pattern in patterns if _sensible(pattern))
 
 
-def _sensible(line: str) -> bool:
+def _itself(line: str) -> str:
+    """Return a pattern for the last part of paths, from a row of .gitignore; "" if it has none."""
+    if line.startswith("#"):
+        return ""
+    while line.endswith(" ") and not line.endswith("\\ "):
+        line = line[:-1]
+    negation = "!" if line.startswith("!") else ""
+    pattern = line.removeprefix("!")
+    kind = _FOLDER if pattern.endswith("/") else f"[{_FILE}{_FOLDER}]"
+    pattern = pattern.removesuffix("/")
+    if not pattern:
+        return ""
+    if "/" not in pattern:
+        pattern = f"**/{pattern}"
+    if pattern.endswith("/**"):
+        # All that is in a folder, and not the folder.
+        pattern += "/*"
+    return f"{negation}{pattern}/{kind}"
+
+
+def _sensible(pattern: str) -> bool:
     from pathspec import GitIgnoreSpec
 
     try:
-        GitIgnoreSpec.from_lines([line])
+        GitIgnoreSpec.from_lines([pattern])
     except ValueError:
         return False
     return True
@@ -125,4 +152,4 @@ def _decision(spec: GitIgnoreSpec, root: str, path: str, folder: bool) -> bool |
     relative = os.path.relpath(path, root).replace(os.sep, "/")
     if relative.startswith("../") or relative in ("..", "."):
         return None
-    return spec.check_file(relative + "/" if folder else relative).include
+    return spec.check_file(f"{relative}/{_FOLDER if folder else _FILE}").include

@@ -40,6 +40,8 @@ class Report(NamedTuple):
     fix: Callable[[Patch], Fix | None] | None = None
     severity: Severity | None = None
     likely: bool = False
+    # The mistake lies in its own file alone: whoever calls it does nothing wrong.
+    local: bool = False
 
 
 class Rule:
@@ -88,6 +90,14 @@ class Rule:
         """A maximum is subtracted from what it is the maximum of."""
         return ()
 
+    def pick(self, made: events.Pick) -> Iterable[Report]:
+        """A class is chosen in each row of a tensor."""
+        return ()
+
     def backward(self, call: events.Backward) -> Iterable[Report]:
         """`backward` is called."""
+        return ()
+
+    def finish(self) -> Iterable[Report]:
+        """All events of the file have been seen."""
         return ()

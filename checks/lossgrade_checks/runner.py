@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import signal
 import sys
@@ -133,6 +132,8 @@ def _context() -> BaseContext:
 
     Elsewhere anew: macOS's own libraries do not survive a fork, and Windows has none.
     """
+    import multiprocessing
+
     if FORKS:
         # Imported once, for all processes.
         import libcst  # noqa: F401

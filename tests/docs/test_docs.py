@@ -61,7 +61,7 @@ def file_of(page: str, name: str) -> str:
 
 @pytest.mark.parametrize(
     "path",
-    [*generate.PAGES, generate.RUBRIC, *generate.SCHEMAS],
+    [*generate.PAGES, generate.RUBRIC, *generate.RULES, *generate.SCHEMAS],
     ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_is_fresh(path: Path) -> None:

@@ -159,7 +159,8 @@ def _any_of(values: tuple[Any, ...]) -> Any:
 def _item_of_sequence(value: v.Sequence, key: Any, node: p.Subscript) -> Any:
     items = value.items
     if items is None:
-        return v.Unknown()
+        # One item, or several of them.
+        return value.element if type(node.index[0]) is not p.Slice else value
     if isinstance(key, v.Constant) and isinstance(key.value, int):
         try:
             return items[key.value]
@@ -167,9 +168,9 @@ def _item_of_sequence(value: v.Sequence, key: Any, node: p.Subscript) -> Any:
             return v.Unknown()
     part = node.index[0]
     if type(part) is p.Slice:
-        lower, upper = _bound(part.lower), _bound(part.upper)
-        if lower is not v.MISSING and upper is not v.MISSING:
-            return v.Sequence(value.kind, items[lower:upper])
+        lower, upper, step = _bound(part.lower), _bound(part.upper), _bound(part.step)
+        if v.MISSING not in (lower, upper, step) and step != 0:
+            return v.Sequence(value.kind, items[lower:upper:step])
         return v.Sequence(value.kind, None)
     return _any_of(items)
 
@@ -182,6 +183,39 @@ def _bound(node: p.Expression | None) -> Any:
     return v.MISSING
 
 
+def forget_items(run: Run, holder: Any) -> None:
+    """Follow that somebody unknown was given `holder`: a list or dict may hold anything now."""
+    if isinstance(holder, v.Dictionary) and not holder.of_modules:
+        holder.complete = False
+        for name in list(holder.slots):
+            run.trail.store(holder.slots, name, v.Unknown())
+    elif isinstance(holder, v.Sequence) and holder.kind == "list":
+        run.trail.store(holder.slots, "items", None)
+        run.trail.store(holder.slots, "element", v.Unknown())
+
+
+def delete(run: Run, holder: Any, name: str) -> None:
+    """Follow `del holder.name`."""
+    if isinstance(holder, v.Heap):
+        run.trail.store(holder.slots, name, v.MISSING)
+
+
+def delete_item(run: Run, holder: Any, index: list[Any]) -> None:
+    """Follow `del holder[index]`."""
+    key = index[0] if len(index) == 1 else None
+    items = holder.items if isinstance(holder, v.Sequence) else None
+    if not isinstance(key, v.Constant):
+        forget_items(run, holder)
+    elif isinstance(holder, v.Dictionary):
+        run.trail.store(holder.slots, key.value, v.MISSING)
+    elif items is not None and isinstance(key.value, int) and -len(items) <= key.value < len(items):
+        left = list(items)
+        del left[key.value]
+        run.trail.store(holder.slots, "items", tuple(left))
+    else:
+        forget_items(run, holder)
+
+
 def put_item(run: Run, holder: Any, index: list[Any], value: Any) -> Any:
     """Follow `holder[index] = value`; return the new value of a tensor, or None."""
     key = index[0] if len(index) == 1 else None
@@ -189,11 +223,13 @@ def put_item(run: Run, holder: Any, index: list[Any], value: Any) -> Any:
         if isinstance(key, v.Constant):
             run.trail.store(holder.slots, key.value, value)
         else:
+            holder.complete = False
             for name in list(holder.slots):
                 run.trail.store(holder.slots, name, v.join(holder.slots[name], value))
         return None
     if isinstance(holder, v.Sequence):
         items = holder.items
+        run.trail.store(holder.slots, "element", v.join(holder.element, value))
         if (
             items is not None
             and isinstance(key, v.Constant)

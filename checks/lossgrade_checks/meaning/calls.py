@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from lossgrade_checks.meaning import library, statements
+from lossgrade_checks.meaning import attributes, library, statements
 from lossgrade_checks.meaning import expressions as e
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import tables
@@ -78,7 +78,11 @@ def arguments(run: Run, node: p.Call) -> Arguments:
 def call(run: Run, function: Any, args: Arguments, node: p.Call | None) -> Any:
     """Return what calling `function` gives; `node` is the call, if it is written as one."""
     caller = CALLERS.get(type(function))
-    return caller(run, function, args, node) if caller else v.Unknown()
+    if caller is not None:
+        return caller(run, function, args, node)
+    for value in (*args.positional, *args.keywords.values()):
+        attributes.forget_items(run, value)
+    return v.Unknown()
 
 
 def _call_bound(run: Run, function: v.Bound, args: Arguments, node: p.Call | None) -> Any:
@@ -119,9 +123,9 @@ def _call_function(
     deep = len(run.frames) > DEPTH or any(
         frame.function is not None and frame.function.code is code for frame in run.frames
     )
-    if deep or run.steps <= 0:
+    if deep:
         return v.Unknown()
-    run.steps -= 1
+    run.step()
     run.called.add(id(code))
     names = _bind(function, args)
     if node is not None:
@@ -157,7 +161,10 @@ def follow(run: Run, function: v.FunctionValue, names: dict[str, Any], receiver:
             run.trail.undo(frame.mark)
             run.trail.merge(outcomes)
     if code.generator:
-        return v.Sequence("list", None)
+        yielded = v.MISSING
+        for value in frame.yields:
+            yielded = v.join(yielded, value)
+        return v.listed(v.Unknown() if yielded is v.MISSING else yielded)
     if not stopped:
         frame.returns.append(v.NONE)
     result: Any = v.MISSING
@@ -205,6 +212,10 @@ def decorate(run: Run, decorator: p.Expression, value: Any) -> Any:
     if not isinstance(value, v.FunctionValue):
         return value
     path = found.path if isinstance(found, v.External | v.Layer) else ""
+    if type(decorator) is p.Call and not path:
+        # `lru_cache(maxsize=None)`
+        made_by = e.evaluate(run, decorator.function)
+        path = made_by.path if isinstance(made_by, v.External) else ""
     flag = FLAGS.get(path)
     if flag is not None:
         value.flags |= {flag} if flag else set()
@@ -212,7 +223,8 @@ def decorate(run: Run, decorator: p.Expression, value: Any) -> Any:
     if path in tables.NO_GRAD:
         value.flags |= {"no_grad"}
         return value
-    return v.Unknown()
+    # A decorator of the project; of another nothing is known.
+    return call(run, found, Arguments((value,)), None)
 
 
 def _property_part(run: Run, decorator: p.Attribute, value: v.FunctionValue) -> Any:

@@ -13,6 +13,7 @@ from lossgrade_checks.meaning.events import (
     Difference,
     Logarithm,
     NegativeLog,
+    Pick,
     Quotient,
 )
 from lossgrade_checks.meaning.run import Run
@@ -70,7 +71,7 @@ def activate(
     """Return the value of an activation, and note that it was applied."""
     meaning, has_dim = tables.ACTIVATIONS[kind]
     axis: int | str | None = axis_of(dim) if has_dim else None
-    if has_dim and dim is None or dim == v.NONE:  # noqa: PLR1714
+    if has_dim and (dim is None or dim == v.NONE):
         axis = "missing"
     # In an nn.Sequential there is no call of the activation: it stands where it was made.
     inside = layer is not None and (node is None or operand_node is None)
@@ -95,6 +96,7 @@ def activate(
         numpy=base.numpy,
         cut=base.cut,
         cut_site=base.cut_site,
+        activation=event,
     )
 
 
@@ -107,7 +109,7 @@ def axis_of(value: Any) -> int | None:
 def _activation(run: Run, use: Use) -> Any:
     # SciPy's softmax runs over every axis unless told.
     dim = use.args.get(0, "dim", "axis")
-    if use.numpy and dim is None:
+    if dim is None and (use.numpy or use.args.open):
         dim = v.Unknown()
     return activate(
         run, use.name.rstrip("_"), use.path, use.style, use.operand, use.operand_node, dim, None,
@@ -121,9 +123,21 @@ def _activation(run: Run, use: Use) -> Any:
 def _same(_: Run, use: Use) -> Any:
     if use.name in {"to", "type_as"}:
         return _cast(use.operand, use.args)
+    if use.name == "requires_grad_" or "requires_grad" in use.args.keywords:
+        return requiring_grad(use.operand)
     if use.name in {"asarray", "as_tensor"} and not isinstance(use.operand, v.Tensor | v.Unknown):
         return literal(use.operand, use.args, use.numpy)
     return use.operand
+
+
+def requiring_grad(value: Any) -> Any:
+    """Return a tensor that collects a gradient from here on: a leaf, whatever it was cut from.
+
+    A loss that was cut stays so: the parameters that it was made of get nothing.
+    """
+    if isinstance(value, v.Tensor) and value.meaning != v.LOSS:
+        return value._replace(cut="", cut_site=None)
+    return value
 
 
 def _cast(operand: Any, args: Any) -> Any:
@@ -192,6 +206,8 @@ def _guard(_: Run, use: Use) -> Any:
     # `clamp(max=1)` leaves zeros; any lower bound, known or not, is meant to guard.
     low = use.args.get(0, "min", "a_min")
     guards = use.name not in {"clamp", "clip", "clamp_", "clip_"} or low not in (None, v.NONE)
+    if isinstance(tensor(use.operand).event, NegativeLog) and use.name.startswith("nan_to_num"):
+        use.operand.event.guarded = True
     if not isinstance(use.operand, v.Tensor):
         return v.Tensor(of=use.operand, guarded=guards)
     return use.operand._replace(guarded=use.operand.guarded or guards)
@@ -207,8 +223,9 @@ def _maximum_of_two(_: Run, use: Use) -> Any:
 def moved(value: v.Tensor) -> v.Tensor:
     """Return a tensor whose axes have changed places: its axis numbers are not known any more."""
     return value._replace(
-        dim=None, rank=None, rows=False, outputs=None, keepdim=value.keepdim or _per_row(value)
-    )
+        dim=None, rank=None, rows=False, outputs=None, keepdim=value.keepdim or _per_row(value),
+        note="moved",
+    )  # fmt: skip
 
 
 def _per_row(value: v.Tensor) -> bool:
@@ -288,8 +305,14 @@ def _select(_: Run, use: Use) -> Any:
 
 def indexed(run: Run, value: Any, index: list[Any], node: p.Subscript) -> Any:
     """Return `value[index]` of a tensor, or of something unknown."""
+    picks = _picks(node.index, index)
     if not isinstance(value, v.Tensor):
-        return v.Unknown()
+        known = picks and isinstance(value, v.Unknown) and value.source == "parameter"
+        return v.Unknown("picked", value.name) if known else v.Unknown()
+    if picks:
+        run.events.append(Pick(*run.context(node.number), value))
+        if value.meaning == v.LOG:
+            return value._replace(rank=None, note="picked")
     if value.meaning == "eye":
         # The rows of an identity matrix by class: one-hot.
         return v.Tensor(v.ONE_HOT, origin=run.site(node.number), dtype=value.dtype, rank=None)
@@ -304,9 +327,17 @@ def indexed(run: Run, value: Any, index: list[Any], node: p.Subscript) -> Any:
     return value._replace(rank=None, outputs=None, rows=False, dim=None)
 
 
+def _picks(parts: tuple[p.Expression, ...], index: list[Any]) -> bool:
+    """Whether it is `[range(n), y]` or `[i, y[i]]`: an item of each row, its number in `y`."""
+    if len(parts) != 2 or any(type(part) is p.Slice for part in parts):
+        return False
+    return not any(isinstance(item, v.Constant | v.External) for item in index)
+
+
 def _keeps_all(part: p.Expression, item: Any) -> bool:
-    whole = type(part) is p.Slice and part.lower is None and part.upper is None
-    return whole or item == v.NONE or item == v.Constant(...)
+    whole = type(part) is p.Slice and part.lower is part.upper is part.step is None
+    new_axis = item in (v.NONE, v.External("numpy.newaxis"))
+    return whole or new_axis or item == v.Constant(...)
 
 
 def with_items(value: v.Tensor, index: list[Any], new: Any) -> Any:
@@ -343,7 +374,10 @@ def _sum(run: Run, use: Use) -> Any:
         return library.call_external(run, v.External("builtins.sum"), use.args, None)
     dim, keep = _dims(use)
     rank = base.rank if keep or base.rank is None else base.rank - 1
-    return v.Tensor(v.SUM, dim=dim, keepdim=keep, of=use.operand, rank=rank, learned=base.learned)
+    return v.Tensor(
+        v.SUM, dim=dim, keepdim=keep, of=use.operand, rank=rank, learned=base.learned,
+        origin=run.site(use.node.number), numpy=base.numpy,
+    )  # fmt: skip
 
 
 def _mean(_: Run, use: Use) -> Any:
@@ -364,6 +398,8 @@ def _max(run: Run, use: Use) -> Any:
         of=use.operand,
         learned=tensor(use.operand).learned,
         rank=tensor(use.operand).rank,
+        origin=run.site(use.node.number),
+        numpy=use.numpy,
     )
     if use.numpy or use.name == "amax" or dim == "all":
         return found
@@ -391,6 +427,8 @@ def _indices(run: Run, use: Use) -> v.Tensor:
 
 
 def _argmax(run: Run, use: Use) -> Any:
+    if isinstance(use.operand, v.Tensor) and number(use.args.get(0, "dim", "axis")) == 1:
+        run.events.append(Pick(*run.context(use.node.number), use.operand))
     return _indices(run, use)
 
 
@@ -410,13 +448,15 @@ def _round(run: Run, use: Use) -> Any:
 # --- exponentials and logarithms ----------------------------------------------------------------
 
 
-def _exp(_: Run, use: Use) -> Any:
+def _exp(run: Run, use: Use) -> Any:
     base = tensor(use.operand)
     if base.meaning == v.LOG_PROBABILITIES:
-        return base._replace(meaning=v.PROBABILITIES)
+        return base._replace(meaning=v.PROBABILITIES, of=use.operand)
+    if isinstance(base.event, Difference):
+        base.event.exponentiated = True
     return v.Tensor(
         v.EXP, of=use.operand, rank=base.rank, rows=base.rows, learned=base.learned, dtype="float",
-        numpy=use.numpy,
+        numpy=use.numpy, origin=run.site(use.node.number),
     )  # fmt: skip
 
 
@@ -444,8 +484,12 @@ def _logsumexp(_: Run, use: Use) -> Any:
 # --- making tensors -----------------------------------------------------------------------------
 
 
-def _literal(_: Run, use: Use) -> Any:
+def _literal(run: Run, use: Use) -> Any:
     found = literal(use.operand, use.args, use.numpy)
+    if isinstance(found, v.Tensor) and found.cut and found.cut_site is None:
+        found = found._replace(cut_site=run.site(use.node.number))
+    if "requires_grad" in use.args.keywords:
+        found = requiring_grad(found)
     dtype = tables.DTYPES.get(use.name)
     return with_dtype(found, dtype) if dtype and isinstance(found, v.Tensor) else found
 
@@ -543,12 +587,7 @@ def _scatter(_: Run, use: Use) -> Any:
 
 
 def _joined(_: Run, use: Use) -> Any:
-    items = use.operand.items if isinstance(use.operand, v.Sequence) else None
-    if not items:
-        return v.Unknown()
-    joined = items[0]
-    for item in items[1:]:
-        joined = v.join(joined, item)
+    joined = use.operand.element if isinstance(use.operand, v.Sequence) else None
     return moved(joined) if isinstance(joined, v.Tensor) else v.Unknown()
 
 
@@ -573,8 +612,13 @@ def _product(_: Run, use: Use) -> Any:
 def product(left: Any, right: Any) -> v.Tensor:
     """Return a matrix product: a row of it for each row on the left."""
     a, b = tensor(left), tensor(right)
+    for value in (a, b):
+        if value.meaning == v.LOG:
+            return value._replace(rank=None, note="weighted")
     rank = 2 if a.rank == b.rank == 2 else None
-    return v.Tensor(rank=rank, rows=rank == 2, learned=a.learned or b.learned, numpy=a.numpy)
+    # `W @ X` has its examples in columns: only data and what a layer makes of it are rows.
+    rows = rank == 2 and a.rows and (a.data or a.learned)
+    return v.Tensor(rank=rank, rows=rows, learned=a.learned or b.learned, numpy=a.numpy)
 
 
 def _backward(run: Run, use: Use) -> Any:
@@ -658,10 +702,16 @@ def _losses(left: Any, right: Any) -> v.Tensor | None:
     if not found:
         return None
     together = tuple(loss for x in found for loss in x.losses)
-    cut = found[0].cut if len(found) == 1 and not isinstance(left, v.Unknown) else ""
-    if len(found) == 1 and isinstance(right, v.Unknown):
-        cut = ""
-    return found[0]._replace(losses=together, cut=cut if all(x.cut for x in found) else "")
+    # `loss.item() * w` has a graph again if w has one: only numbers surely have none.
+    others = [x for x in (left, right) if not (isinstance(x, v.Tensor) and x.meaning == v.LOSS)]
+    alone = all(number(x) is not None for x in others)
+    cut = alone and all(x.cut for x in found)
+    return found[0]._replace(
+        losses=together,
+        whole=alone and all(x.whole for x in found),
+        cut=found[0].cut if cut else "",
+        cut_site=found[0].cut_site if cut else None,
+    )
 
 
 def _plus(run: Run, node: Any, left: Any, right: Any) -> Any:
@@ -679,13 +729,13 @@ def _plus(run: Run, node: Any, left: Any, right: Any) -> Any:
         if isinstance(value, v.Unknown | v.Method) and small is not None:
             return v.Tensor(of=value, guarded=0 < small)
     a, b = tensor(left), tensor(right)
-    named_guard = any(isinstance(x, v.Unknown) for x in (left, right))
+    named_guard = any(isinstance(x, v.Unknown) and "eps" in x.name.lower() for x in (left, right))
     for value in (left, right):
         if isinstance(value, v.Tensor) and value.meaning in {v.PROBABILITIES, v.SIGMOID, v.SUM}:
             # `p + eps` with an eps from elsewhere; anything else that is added loses the meaning.
             return value._replace(guarded=True) if named_guard else v.Unknown()
         if isinstance(value, v.Tensor) and value.meaning == v.LOG:
-            return value
+            return value._replace(cut="", cut_site=None)
     if a.learned or b.learned or a.rank or b.rank:
         # A bias added to a product leaves rows rows.
         rows = a.rows or b.rows
@@ -699,8 +749,11 @@ def _minus(run: Run, node: Any, left: Any, right: Any) -> Any:
         return loss
     a, b = tensor(left), tensor(right)
     if b.meaning == v.MAX and same(b.of, left):
-        run.events.append(Difference(*run.context(node.number), left, b, node))
-        return v.Tensor(v.SHIFTED, of=b, rank=a.rank, rows=a.rows, learned=a.learned)
+        shift = Difference(*run.context(node.number), left, b, node)
+        run.events.append(shift)
+        return v.Tensor(
+            v.SHIFTED, of=b, rank=a.rank, rows=a.rows, learned=a.learned, event=shift
+        )
     if b.meaning == v.LOG_SUM_EXP and same(b.of, left):
         return v.Tensor(v.LOG_PROBABILITIES, dim=b.dim, of=left, rank=a.rank, rows=a.rows)
     if number(left) == 1 and b.meaning in {v.PROBABILITIES, v.SIGMOID, v.PLAIN}:
@@ -712,7 +765,12 @@ def _minus(run: Run, node: Any, left: Any, right: Any) -> Any:
     for value in (left, right):
         if tensor(value).meaning in {v.PROBABILITIES, v.SIGMOID}:
             return v.Tensor("difference", of=(left, right), learned=a.learned or b.learned)
-    return v.Unknown()
+    if b.meaning in {v.LOG, v.LOG_PROBABILITIES, v.LOG_SIGMOID} and type(node) is p.Augment:
+        # `total -= log(p[i, y[i]])`
+        return v.Tensor(event=_negated(run, node, b))
+    if isinstance(a.event, NegativeLog):
+        return v.Tensor(event=a.event)
+    return v.Unknown("difference")
 
 
 def _times(run: Run, node: Any, left: Any, right: Any) -> Any:
@@ -724,9 +782,14 @@ def _times(run: Run, node: Any, left: Any, right: Any) -> Any:
         if base.meaning in {v.LOG, v.LOG_PROBABILITIES, v.LOG_SIGMOID}:
             factor = number(other)
             negative = (factor is not None and factor < 0) or tensor(other).meaning == "negated"
+            scalar = factor is not None or number(tensor(other).of) is not None
+            if base.meaning == v.LOG and not scalar and base.note != "picked":
+                base = base._replace(note="weighted")
             if negative:
-                _negated(run, node, base)
-                return v.Tensor()
+                return v.Tensor(event=_negated(run, node, base))
+            if factor is None:
+                # What it is multiplied with may have a graph.
+                base = base._replace(cut="", cut_site=None)
             if base.meaning == v.LOG:
                 return base._replace(rank=None)
             if factor is None:
@@ -753,17 +816,22 @@ def divide(run: Run, node: Any, left: Any, right: Any) -> Any:
     a, b = tensor(left), tensor(right)
     if a.meaning == v.EXP and b.meaning == v.SUM and same(b.of, left):
         run.events.append(Quotient(*run.context(node.number), a, b, node))
-        dim = b.dim if isinstance(b.dim, int) else None
+        dim = b.dim if isinstance(b.dim, int) and a.note != "moved" else None
         return v.Tensor(
             v.PROBABILITIES, dim=dim, origin=run.site(node.number), of=a.of, rank=a.rank,
             rows=a.rows, learned=a.learned, dtype="float", numpy=a.numpy,
         )  # fmt: skip
     if b.meaning in {v.SUM, v.MAX}:
         return v.Tensor(rank=a.rank, rows=a.rows, learned=a.learned)
+    negative = number(left)
+    if negative is not None and negative < 0 and isinstance(right, v.Unknown | v.Method):
+        # `-1 / n * sum(...)`
+        return v.Tensor("negated", of=left)
     if a.meaning in KEEPS_UNDER_SCALING and (
         number(right) is not None or isinstance(right, v.Unknown | v.Method)
     ):
-        return a
+        # A temperature that is learned gives `logits.detach() / temperature` a graph.
+        return a if number(right) is not None else a._replace(cut="", cut_site=None)
     if isinstance(left, v.Tensor):
         return v.Tensor(rank=a.rank, rows=a.rows, learned=a.learned)
     return v.Unknown()
@@ -785,8 +853,7 @@ def negate(run: Run, node: Any, operand: Any) -> Any:
     """Return `-operand`; of a logarithm, it is what a handwritten loss is made of."""
     base = tensor(operand)
     if base.meaning in {v.LOG, v.LOG_PROBABILITIES, v.LOG_SIGMOID}:
-        _negated(run, node, base)
-        return v.Tensor(rank=base.rank)
+        return v.Tensor(rank=base.rank, event=_negated(run, node, base))
     if base.meaning == v.LOSS:
         return operand
     if base.meaning == v.LOGITS:
@@ -794,8 +861,10 @@ def negate(run: Run, node: Any, operand: Any) -> Any:
     return v.Tensor("negated", of=operand, rank=base.rank, rows=base.rows)
 
 
-def _negated(run: Run, node: Any, logarithm: v.Tensor) -> None:
-    run.events.append(NegativeLog(*run.context(node.number), logarithm))
+def _negated(run: Run, node: Any, logarithm: v.Tensor) -> NegativeLog:
+    made = NegativeLog(*run.context(node.number), logarithm)
+    run.events.append(made)
+    return made
 
 
 def _power(run: Run, node: Any, left: Any, right: Any) -> Any:

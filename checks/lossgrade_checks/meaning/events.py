@@ -64,6 +64,8 @@ class Construction(Event):
     node: Call
     # Where the object was later used as if it were a tensor.
     used_as_tensor: list[Site] = field(default_factory=list)
+    # Somebody calls the object.
+    called: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +83,8 @@ class NegativeLog(Event):
     """A logarithm is negated to be a loss: `-log(p[range(n), y])`, `-(y * log(p)).sum()`."""
 
     logarithm: Tensor
+    # Its infinities are replaced afterwards, by `nan_to_num`.
+    guarded: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +103,15 @@ class Difference(Event):
     operand: Any
     maximum: Tensor
     node: Any
+    # Its exponential is taken.
+    exponentiated: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Pick(Event):
+    """A class is chosen in each row: `p[range(n), y]`, `p.argmax(dim=1)`."""
+
+    values: Tensor
 
 
 @dataclass(slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lossgrade_checks.meaning import attributes, calls, effects, tables
+from lossgrade_checks.meaning import attributes, calls, effects, library, tables
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.meaning.run import Frame, Run
@@ -34,7 +34,10 @@ def _name(run: Run, node: p.Name) -> Any:
 
 
 def _attribute(run: Run, node: p.Attribute) -> Any:
-    return attributes.get(run, evaluate(run, node.value), node.name)
+    found = attributes.get(run, evaluate(run, node.value), node.name)
+    if node.name == "data" and isinstance(found, v.Tensor):
+        return found._replace(cut_site=run.site(node.number))
+    return found
 
 
 def _call(run: Run, node: p.Call) -> Any:
@@ -58,11 +61,12 @@ def _call(run: Run, node: p.Call) -> Any:
 def _subscript(run: Run, node: p.Subscript) -> Any:
     value = evaluate(run, node.value)
     index = [evaluate(run, item) for item in node.index]
+    library.note_tensor_use(run, value, node.number)
     return attributes.item(run, value, index, node)
 
 
 def _slice(run: Run, node: p.Slice) -> Any:
-    for part in (node.lower, node.upper):
+    for part in (node.lower, node.upper, node.step):
         if part is not None:
             evaluate(run, part)
     return v.Unknown()
@@ -81,6 +85,8 @@ def binary(run: Run, node: p.Binary | p.Augment, left: Any, right: Any) -> Any:
         if left.kind == right.kind and left.items is not None and right.items is not None:
             return v.Sequence(left.kind, left.items + right.items)
         return v.Unknown()
+    for value in (left, right):
+        library.note_tensor_use(run, value, node.number)
     effect = effects.OPERATORS.get(node.operator)
     return effect(run, node, left, right) if effect else v.Unknown()
 
@@ -211,7 +217,8 @@ def _mapping(run: Run, node: p.Mapping) -> Any:
         elif key is None and isinstance(found, v.Dictionary) and found.complete:
             slots.update(found.slots)
         else:
-            complete = False
+            # It may replace what stands before it.
+            slots, complete = {}, False
     return v.Dictionary(slots, complete)
 
 
@@ -219,6 +226,7 @@ def _comprehension(run: Run, node: p.Comprehension) -> Any:
     iterable = evaluate(run, node.iterable)
     items = items_of(iterable)
     scope = v.Scope(run.module, run.frame.scope, run.frame.scope.function)
+    scope.inner = True
     outer = run.frame.scope
     run.frame.scope = scope
     try:
@@ -227,16 +235,25 @@ def _comprehension(run: Run, node: p.Comprehension) -> Any:
         assign(run, node.target, element_of(iterable, node.target))
         for condition in node.conditions:
             evaluate(run, condition)
-        evaluate(run, node.element)
-        return v.Sequence("list", None) if node.kind in {"list", "generator"} else v.Unknown()
+        if node.key is not None:
+            evaluate(run, node.key)
+        return _of_unknown(node.kind, evaluate(run, node.element))
     finally:
         run.frame.scope = outer
+
+
+def _of_unknown(kind: str, element: Any) -> Any:
+    """Return a comprehension of not known how many items, each of which is `element`."""
+    if kind == "nested":
+        return element
+    return v.listed(element) if kind in {"list", "generator"} else v.Unknown()
 
 
 def _each(run: Run, node: p.Comprehension, items: tuple[Any, ...]) -> Any:
     found = []
     keys = []
     for item in items:
+        run.step()
         assign(run, node.target, item)
         found.append(evaluate(run, node.element))
         keys.append(evaluate(run, node.key) if node.key else None)
@@ -245,12 +262,21 @@ def _each(run: Run, node: p.Comprehension, items: tuple[Any, ...]) -> Any:
             named = {key.value: value for key, value in zip(keys, found, strict=True) if key}
             return v.Dictionary(named, True)
         return v.Unknown()
+    if node.kind == "nested":
+        parts = [items_of(part) for part in found]
+        if any(part is None for part in parts):
+            return v.Unknown()
+        found = [item for part in parts for item in part or ()]
     return v.Sequence("list", tuple(found))
 
 
 def _walrus(run: Run, node: p.Walrus) -> Any:
     value = evaluate(run, node.value)
+    inner = run.frame.scope
+    while run.frame.scope.inner and run.frame.scope.parent is not None:
+        run.frame.scope = run.frame.scope.parent
     assign(run, node.target, value)
+    run.frame.scope = inner
     return value
 
 
@@ -272,7 +298,10 @@ def assign(run: Run, target: p.Expression, value: Any) -> None:
     if type(target) is p.Name:
         run.bind(target.id, value)
     elif type(target) is p.Attribute:
-        attributes.put(run, evaluate(run, target.value), target.name, value)
+        holder = evaluate(run, target.value)
+        if target.name == "requires_grad" and isinstance(holder, v.Tensor):
+            assign(run, target.value, effects.requiring_grad(holder))
+        attributes.put(run, holder, target.name, value)
     elif type(target) is p.Subscript:
         holder = evaluate(run, target.value)
         index = [evaluate(run, item) for item in target.index]
@@ -334,8 +363,9 @@ def element_of(iterable: Any, target: p.Expression) -> Any:
     if isinstance(iterable, v.Layer) and iterable.path == "builtins.enumerate":
         inner = iterable.positional[0] if iterable.positional else v.Unknown()
         return v.Sequence("tuple", (v.Unknown(), element_of(inner, target)))
-    if isinstance(iterable, v.Sequence) and iterable.items is None:
-        return v.Unknown("element")
+    if isinstance(iterable, v.Sequence):
+        element = iterable.element
+        return v.Unknown("element") if element is v.MISSING else element
     name = target.id if type(target) is p.Name else ""
     return v.Unknown("element", name)
 

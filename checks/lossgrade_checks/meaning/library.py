@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from lossgrade_checks.meaning import calls, effects, tables
+from lossgrade_checks.meaning import attributes, calls, effects, tables
 from lossgrade_checks.meaning import expressions as e
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
@@ -31,6 +31,7 @@ def call_external(run: Run, function: v.External, args: Arguments, node: p.Call 
     effect, name, name_of_library = tables.effect_of(path)
     if effect and node is not None:
         operand = args.get(0, *OPERAND_NAMES)
+        note_tensor_use(run, operand, node.number)
         rest = args._replace(
             positional=args.positional[1:],
             nodes={
@@ -74,9 +75,17 @@ def _construct(run: Run, path: str, args: Arguments, node: p.Call | None) -> Any
         return v.Unknown()
     number = node.number if node is not None else -1
     layer = v.Layer(path, args.positional, args.keywords, run.site(number))
+    layer.open = args.open
     if node is not None and path.startswith("torch.nn."):
-        run.events.append(Construction(*run.context(number), layer, node))
+        layer.made = Construction(*run.context(number), layer, node)
+        run.events.append(layer.made)
     return layer
+
+
+def note_tensor_use(run: Run, value: Any, number: int) -> None:
+    """Note that an object of a library's class is used, at `number`, as if it were a tensor."""
+    if isinstance(value, v.Layer) and value.made is not None:
+        value.made.used_as_tensor.append(run.site(number))
 
 
 _OBJECTS = {"dataclasses.field", "builtins.enumerate"}
@@ -94,6 +103,8 @@ def fill(run: Run, made: v.Instance, args: Arguments, node: p.Call | None) -> No
 
 def call_layer(run: Run, layer: v.Layer, args: Arguments, node: p.Call | None) -> Any:
     """Return what calling an object of a library's class gives."""
+    if layer.made is not None:
+        layer.made.called = True
     loss = tables.LOSSES.get(layer.path)
     if loss is not None:
         return _loss(run, loss, args, node, layer)
@@ -102,6 +113,8 @@ def call_layer(run: Run, layer: v.Layer, args: Arguments, node: p.Call | None) -
     kind = tables.LAYER_ACTIVATIONS.get(layer.path)
     if kind is not None:
         dim = v.Constant(1) if layer.path.endswith("2d") else layer.argument(0, "dim")
+        if dim is None and layer.open:
+            dim = v.Unknown()
         return effects.activate(
             run, kind, layer.path, "layer", operand, args.node(0, "input"), dim, layer, node
         )
@@ -172,6 +185,7 @@ def _loss(
                 options[name] = value
     found = args.get(0, "input")
     target = args.get(1, "target")
+    note_tensor_use(run, found, node.number)
     event = LossCall(
         *run.context(node.number),
         loss,
@@ -185,7 +199,7 @@ def _loss(
         no_grad=bool(run.no_grad),
     )
     run.events.append(event)
-    return v.Tensor(v.LOSS, losses=(event,), learned=True, dtype="float")
+    return v.Tensor(v.LOSS, losses=(event,), whole=True, learned=True, dtype="float")
 
 
 def backward(run: Run, value: Any, node: p.Call | None) -> None:
@@ -207,6 +221,8 @@ def call_method(run: Run, method: v.Method, args: Arguments, node: p.Call | None
         return _sequence_method(run, receiver, name, args, node)
     if isinstance(receiver, v.Dictionary):
         return _dictionary_method(run, receiver, name, args)
+    if name in tables.TENSOR and name not in tables.RETURNS_SELF:
+        note_tensor_use(run, receiver, node.number if node is not None else -1)
     if name == "backward":
         backward(run, receiver, node)
         # `accelerator.backward(loss)`, `fabric.backward(loss)`.
@@ -266,26 +282,59 @@ def _sequence_method(
         return receiver
     if name in {"forward", "__call__"}:
         return call_container(run, receiver, args, node)
-    changed: tuple[Any, ...] | None = items
-    if items is not None:
-        if name == "append":
-            changed = (*items, args.get(0, "module"))
-        elif name == "add_module":
-            changed = (*items, args.get(1, "module"))
-        elif name == "extend":
-            more = e.items_of(args.get(0))
-            changed = None if more is None else (*items, *more)
-        elif name == "insert":
-            index = args.get(0)
-            at = index.value if isinstance(index, v.Constant) else None
-            changed = (*items[:at], args.get(1), *items[at:]) if isinstance(at, int) else None
-        elif name in {"pop", "remove", "clear", "reverse", "sort"}:
-            changed = None
-    if changed is not items:
-        run.trail.store(receiver.slots, "items", changed)
+    if name in _GROWS:
+        _grow(run, receiver, name, args)
+    elif name == "pop" and items:
+        return _pop(run, receiver, items, args)
+    elif name in {"pop", "remove", "clear", "reverse", "sort"}:
+        element = receiver.element
+        run.trail.store(receiver.slots, "items", None)
+        run.trail.store(receiver.slots, "element", element)
+        return element if name == "pop" and element is not v.MISSING else v.Unknown()
     if name in {"children", "modules", "values"}:
         return v.Sequence("list", items)
     return receiver if name in {"append", "extend"} else v.Unknown()
+
+
+# The position of what each puts into a list.
+_GROWS = {"append": 0, "add_module": 1, "insert": 1, "extend": 0}
+
+
+def _grow(run: Run, receiver: v.Sequence, name: str, args: Arguments) -> None:
+    """Follow what puts one or more items into a list or a container."""
+    found = args.get(_GROWS[name], "module")
+    found = v.Unknown() if found is None else found
+    more: tuple[Any, ...] | None = (found,)
+    element = found
+    if name == "extend":
+        more = e.items_of(found)
+        element = e.element_of(found, p.Opaque(-1))
+    items = receiver.items
+    # First what all have in common, while the items are still as they were.
+    run.trail.store(receiver.slots, "element", v.join(receiver.element, element))
+    at: object = None if items is None else len(items)
+    if name == "insert":
+        index = args.get(0)
+        at = index.value if isinstance(index, v.Constant) else None
+    changed = None
+    if items is not None and more is not None and isinstance(at, int):
+        changed = (*items[:at], *more, *items[at:])
+    run.trail.store(receiver.slots, "items", changed)
+
+
+def _pop(run: Run, receiver: v.Sequence, items: tuple[Any, ...], args: Arguments) -> Any:
+    """Follow `pop()` or `pop(index)` of a list whose items are known."""
+    index = args.get(0)
+    at = -1 if index is None else index.value if isinstance(index, v.Constant) else None
+    if not isinstance(at, int) or not -len(items) <= at < len(items):
+        element = receiver.element
+        run.trail.store(receiver.slots, "items", None)
+        run.trail.store(receiver.slots, "element", element)
+        return element
+    left = list(items)
+    popped = left.pop(at)
+    run.trail.store(receiver.slots, "items", tuple(left))
+    return popped
 
 
 def _dictionary_method(run: Run, receiver: v.Dictionary, name: str, args: Arguments) -> Any:
@@ -294,10 +343,7 @@ def _dictionary_method(run: Run, receiver: v.Dictionary, name: str, args: Argume
     if name in tables.RETURNS_SELF and receiver.of_modules:
         return receiver
     if name in {"get", "pop", "setdefault"}:
-        key = args.get(0)
-        if isinstance(key, v.Constant) and key.value in receiver.slots:
-            return receiver.slots[key.value]
-        return v.Unknown()
+        return _dictionary_item(run, receiver, name, args)
     if name == "values":
         return v.Sequence("list", values)
     if name == "keys":
@@ -309,12 +355,31 @@ def _dictionary_method(run: Run, receiver: v.Dictionary, name: str, args: Argume
         return v.Sequence("list", tuple(v.Sequence("tuple", pair) for pair in pairs))
     if name == "update":
         other = args.get(0)
-        if isinstance(other, v.Dictionary):
-            for key, value in other.slots.items():
-                run.trail.store(receiver.slots, key, value)
+        if args.open or (other is not None and _pairs(other) is None):
+            attributes.forget_items(run, receiver)
+        for key, value in (_pairs(other) or {}).items():
+            run.trail.store(receiver.slots, key, value)
         for key, value in args.keywords.items():
             run.trail.store(receiver.slots, key, value)
     return v.Unknown()
+
+
+def _dictionary_item(run: Run, receiver: v.Dictionary, name: str, args: Arguments) -> Any:
+    """Follow `get`, `pop` and `setdefault`."""
+    key = args.get(0)
+    if not isinstance(key, v.Constant):
+        if name != "get":
+            attributes.forget_items(run, receiver)
+        return v.Unknown()
+    found = receiver.slots.get(key.value)
+    if found is None:
+        default = args.get(1, "default") or v.NONE
+        if name == "setdefault":
+            run.trail.store(receiver.slots, key.value, default)
+        return default if receiver.complete else v.Unknown()
+    if name == "pop":
+        run.trail.store(receiver.slots, key.value, v.MISSING)
+    return found
 
 
 def _layer_method(
@@ -344,8 +409,6 @@ def _super(run: Run, args: Arguments, _: p.Call | None) -> Any:
 
 
 def _getattr(run: Run, args: Arguments, _: p.Call | None) -> Any:
-    from lossgrade_checks.meaning import attributes
-
     if len(args.positional) < 2:
         return v.Unknown()
     holder, name = args.positional[:2]
@@ -356,8 +419,6 @@ def _getattr(run: Run, args: Arguments, _: p.Call | None) -> Any:
 
 
 def _setattr(run: Run, args: Arguments, _: p.Call | None) -> Any:
-    from lossgrade_checks.meaning import attributes
-
     if len(args.positional) == 3:
         holder, name, value = args.positional
         if isinstance(name, v.Constant) and isinstance(name.value, str):

@@ -118,7 +118,9 @@ class Lowering:
         return p.Opaque(-1, tuple(parts))
 
     def _attribute(self, node: cst.Attribute) -> p.Expression:
-        return p.Attribute(-1, self.expression(node.value), node.attr.value)
+        # `loss.data` cuts it off from its graph: a place to point at.
+        number = self._number(node) if node.attr.value == "data" else -1
+        return p.Attribute(number, self.expression(node.value), node.attr.value)
 
     def _call(self, node: cst.Call) -> p.Expression:
         number = self._number(node)
@@ -142,7 +144,8 @@ class Lowering:
 
     def _index(self, node: cst.BaseSlice) -> p.Expression:
         if isinstance(node, cst.Slice):
-            return p.Slice(-1, self._maybe(node.lower), self._maybe(node.upper))
+            lower, upper = self._maybe(node.lower), self._maybe(node.upper)
+            return p.Slice(-1, lower, upper, self._maybe(node.step))
         assert isinstance(node, cst.Index)
         return self.expression(node.value)
 
@@ -200,17 +203,21 @@ class Lowering:
         return p.Mapping(-1, tuple(items))
 
     def _comprehension(self, node: cst.BaseSimpleComp | cst.DictComp) -> p.Expression:
-        kind = COMPREHENSIONS[type(node)]
-        clause = node.for_in
+        return self._clause(node, node.for_in)
+
+    def _clause(
+        self, node: cst.BaseSimpleComp | cst.DictComp, clause: cst.CompFor
+    ) -> p.Comprehension:
         iterable = self.expression(clause.iter)
         target = self.expression(clause.target)
-        conditions = [self.expression(test.test) for test in clause.ifs]
+        conditions = tuple([self.expression(test.test) for test in clause.ifs])
         if clause.inner_for_in is not None:
-            # Nested clauses are rare where tensors are: their parts run, the result is not known.
-            return p.Opaque(-1, (iterable,))
+            inner = self._clause(node, clause.inner_for_in)
+            return p.Comprehension(-1, "nested", None, inner, target, iterable, conditions)
+        kind = COMPREHENSIONS[type(node)]
         key = self.expression(node.key) if isinstance(node, cst.DictComp) else None
         element = self.expression(node.value if isinstance(node, cst.DictComp) else node.elt)
-        return p.Comprehension(-1, kind, key, element, target, iterable, tuple(conditions))
+        return p.Comprehension(-1, kind, key, element, target, iterable, conditions)
 
     def _walrus(self, node: cst.NamedExpr) -> p.Expression:
         value = self.expression(node.value)
@@ -221,8 +228,10 @@ class Lowering:
 
     def _yield(self, node: cst.Yield) -> p.Expression:
         self._generator = True
-        value = node.value.item if isinstance(node.value, cst.From) else node.value
-        return p.Yield(-1, self._maybe(value))
+        if isinstance(node.value, cst.From):
+            # What the other generator yields is not known.
+            return p.Yield(-1, p.Opaque(-1, (self.expression(node.value.item),)))
+        return p.Yield(-1, self._maybe(node.value))
 
     def _starred(self, node: cst.StarredElement) -> p.Expression:
         return self.expression(node.value)
@@ -426,7 +435,9 @@ class Lowering:
         yield p.ImportFrom(len(node.relative), module, tuple(names))
 
     def _delete(self, node: cst.Del) -> Iterable[p.Statement]:
-        yield p.Delete((self.expression(node.target),))
+        target = self.expression(node.target)
+        several = isinstance(node.target, cst.Tuple | cst.List) and type(target) is p.Display
+        yield p.Delete(tuple([item.value for item in target.items]) if several else (target,))
 
     def _raise(self, node: cst.Raise) -> Iterable[p.Statement]:
         yield p.Leave("raise", self._maybe(node.exc))

@@ -59,10 +59,11 @@ class Call(Expression):
 
 @dataclass(slots=True, eq=False)
 class Slice(Expression):
-    """`lower:upper` in a subscript; a part that is absent is None."""
+    """`lower:upper:step` in a subscript; a part that is absent is None."""
 
     lower: Expression | None
     upper: Expression | None
+    step: Expression | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -124,7 +125,10 @@ class Mapping(Expression):
 
 @dataclass(slots=True, eq=False)
 class Comprehension(Expression):
-    """`kind` is "list", "set", "generator" or "dict"; `key` is there for a dict."""
+    """`kind` is "list", "set", "generator" or "dict"; `key` is there for a dict.
+
+    With several `for` it is "nested": the element is a comprehension over the next.
+    """
 
     kind: str
     key: Expression | None

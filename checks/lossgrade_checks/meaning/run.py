@@ -26,6 +26,10 @@ DEPTH = 12
 STEPS = 6000
 
 
+class Exhausted(Exception):
+    """The budget of steps is spent: what follows is not known, so nothing more may be said."""
+
+
 class Frame:
     """One call of a function, or the body of a module."""
 
@@ -84,6 +88,16 @@ class Run:
         self.no_grad = 0
         self.likely = 0
         self.steps = STEPS
+
+    def step(self) -> None:
+        """Spend a step.
+
+        Raises:
+            Exhausted: there are none left.
+        """
+        self.steps -= 1
+        if self.steps < 0:
+            raise Exhausted
 
     @property
     def frame(self) -> Frame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lossgrade_checks.meaning import calls, imports
+from lossgrade_checks.meaning import attributes, calls, imports
 from lossgrade_checks.meaning import expressions as e
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
@@ -19,9 +19,7 @@ UNROLLED = 64
 def block(run: Run, statements: tuple[p.Statement, ...]) -> bool:
     """Follow statements in order; return whether the block stops before its end."""
     for statement in statements:
-        if run.steps <= 0:
-            return False
-        run.steps -= 1
+        run.step()
         if STATEMENTS[type(statement)](run, statement):
             return True
     return False
@@ -223,6 +221,11 @@ def _delete(run: Run, statement: p.Delete) -> bool:
     for target in statement.targets:
         if type(target) is p.Name:
             run.trail.store(run.frame.scope.names, target.id, v.MISSING)
+        elif type(target) is p.Attribute:
+            attributes.delete(run, e.evaluate(run, target.value), target.name)
+        elif type(target) is p.Subscript:
+            holder = e.evaluate(run, target.value)
+            attributes.delete_item(run, holder, [e.evaluate(run, i) for i in target.index])
     return False
 
 

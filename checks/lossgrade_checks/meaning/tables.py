@@ -55,7 +55,13 @@ _LOSSES: tuple[Loss, ...] = (
     *_loss("smooth_l1_loss", "SmoothL1Loss", "any", *_REDUCED, "beta"),
     *_loss("huber_loss", "HuberLoss", "any", "reduction", "delta"),
     *_loss("multi_margin_loss", "MultiMarginLoss", "any", "p", "margin", "weight", *_REDUCED),
-    *_loss("multilabel_soft_margin_loss", "MultiLabelSoftMarginLoss", "binary logits", *_REDUCED),
+    *_loss(
+        "multilabel_soft_margin_loss",
+        "MultiLabelSoftMarginLoss",
+        "binary logits",
+        "weight",
+        *_REDUCED,
+    ),
     *_loss("multilabel_margin_loss", "MultiLabelMarginLoss", "any", *_REDUCED),
     *_loss("soft_margin_loss", "SoftMarginLoss", "any", *_REDUCED),
 )

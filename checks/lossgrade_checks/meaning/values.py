@@ -67,9 +67,17 @@ class Tensor(NamedTuple):
     data: bool = False
     # A small number was added, or it was clamped: its logarithm is finite.
     guarded: bool = False
-    # The loss calls that it is made of, for a loss.
+    # The loss calls that it is made of, for a loss, and whether it is made of nothing else.
     losses: tuple[Any, ...] = ()
+    whole: bool = False
     numpy: bool = False
+    # The `Activation` at `origin`, unless it was written by hand.
+    activation: Any = None
+    # The `Difference` that shifted it, or the `NegativeLog` that it holds.
+    event: Any = None
+    # What was done to it since: its axes were "moved"; a logarithm was "weighted" by another
+    # tensor, or "picked" at the class of each row.
+    note: str = ""
 
 
 class Unknown:
@@ -78,7 +86,8 @@ class Unknown:
     __slots__ = ("name", "source")
 
     def __init__(self, source: str = "", name: str = "") -> None:
-        # "parameter" of a function, "element" of a loop or a batch, or "" for any result.
+        # "parameter" of a function, "element" of a loop or a batch, "picked" from a parameter at
+        # the class of each row, "difference" of two values, or "" for any result.
         self.source = source
         self.name = name
 
@@ -108,6 +117,7 @@ class Sequence(Heap):
     """A tuple or a list; `slots["items"]` holds its items as a tuple, or None when not known.
 
     `kind` is "tuple", "list", or the path of a container of modules: `torch.nn.Sequential`.
+    `slots["element"]`, if it is there, is what each of the items is, however many there are.
     """
 
     __slots__ = ("kind",)
@@ -121,6 +131,24 @@ class Sequence(Heap):
         """The items, or None when they are not all known."""
         found = self.slots.get("items")
         return found if type(found) is tuple else None
+
+    @property
+    def element(self) -> Any:
+        """What all items have in common; MISSING when there are none."""
+        items = self.items
+        if items is None:
+            return self.slots.get("element") or Unknown()
+        common = MISSING
+        for item in items:
+            common = join(common, item)
+        return common
+
+
+def listed(element: Any) -> Sequence:
+    """Return a list of not known how many items, each of which is `element`."""
+    made = Sequence("list", None)
+    made.slots["element"] = element
+    return made
 
 
 class Dictionary(Heap):
@@ -137,7 +165,7 @@ class Dictionary(Heap):
 class Layer(Heap):
     """An object of a library's class: `torch.nn.Softmax(dim=1)`."""
 
-    __slots__ = ("keywords", "likely", "path", "positional", "site")
+    __slots__ = ("keywords", "likely", "made", "open", "path", "positional", "site")
 
     def __init__(
         self, path: str, positional: tuple[Any, ...], keywords: dict[str, Any], site: Site
@@ -147,6 +175,10 @@ class Layer(Heap):
         self.positional = positional
         self.keywords = keywords
         self.site = site
+        # Some arguments come from `*args` or `**kwargs` of which nothing is known.
+        self.open = False
+        # The event of its construction, which learns how the object is used.
+        self.made: Any = None
 
     def argument(self, position: int, name: str) -> Any:
         """Return the argument it was made with, or None."""
@@ -158,12 +190,14 @@ class Layer(Heap):
 class Scope:
     """The names of a module, a function or a comprehension. `names` can be undone like a heap."""
 
-    __slots__ = ("function", "module", "names", "parent")
+    __slots__ = ("function", "inner", "module", "names", "parent")
 
     def __init__(
         self, module: ModuleValue, parent: Scope | None = None, function: Function | None = None
     ) -> None:
         self.names: dict[str, Any] = {}
+        # Of a comprehension: what `:=` binds there belongs to the scope around.
+        self.inner = False
         self.parent = parent
         self.module = module
         self.function = function
@@ -303,6 +337,11 @@ def join(a: Any, b: Any) -> Any:
         return a
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return _join_tensors(a, b)
+    # Numbers, both: `total = 0` before a loop that adds `loss.item()` to it.
+    for number, other in ((a, b), (b, a)):
+        if isinstance(other, Tensor) and other.cut == "item" and isinstance(number, Constant):
+            if isinstance(number.value, int | float):
+                return other
     # A name that holds None until it is set is used only once it is set.
     if a == NONE and not isinstance(b, Constant):
         return b
@@ -333,6 +372,7 @@ def _join_tensors(a: Tensor, b: Tensor) -> Any:
         )
     }
     shared["meaning"], shared["origin"] = a.meaning, a.origin
+    shared["activation"] = a.activation if a.origin == b.origin else None
     shared["losses"] = a.losses + b.losses if a.losses != b.losses else a.losses
     # What must not be missed is a guard: one path without it is enough to report.
     return Tensor(**shared)
@@ -346,5 +386,7 @@ def _join_sequences(a: Sequence, b: Sequence) -> Any:
     if a.kind != b.kind:
         return Unknown()
     if a.items is None or b.items is None or len(a.items) != len(b.items):
-        return Sequence(a.kind, None)
+        either = Sequence(a.kind, None)
+        either.slots["element"] = join(a.element, b.element)
+        return either
     return Sequence(a.kind, tuple(join(x, y) for x, y in zip(a.items, b.items, strict=True)))

@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from typing import TYPE_CHECKING
 
-from lossgrade_checks.finding import Fix
-from lossgrade_checks.fixes import Patch, safe, unsafe
+from lossgrade_checks import words
+from lossgrade_checks.activation_fixes import is_inline, without
+from lossgrade_checks.fixes import safe, unsafe
 from lossgrade_checks.meaning import values as v
-from lossgrade_checks.meaning.events import LossCall
 from lossgrade_checks.rule import Example, Report, Rule
 
-USES_F = "import torch.nn.functional as F\n\n\n"
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lossgrade_checks.finding import Fix
+    from lossgrade_checks.fixes import Patch
+    from lossgrade_checks.meaning.events import LossCall
+
+TORCH = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n\n"
+BATCH = "logits = torch.randn(8, 10)\ntargets = torch.randint(0, 10, (8,))\n"
+NET = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(20, 10)
+
+    def forward(self, x):
+        return F.softmax(self.fc(x), dim=1)
+"""
+NET_OF_LOGITS = NET.replace("F.softmax(self.fc(x), dim=1)", "self.fc(x)")
+TRAIN = """
+
+net = Net()
+criterion = nn.CrossEntropyLoss()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for _ in range(5):
+    x, y = torch.randn(8, 20), torch.randint(0, 10, (8,))
+    loss = criterion(net(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
 
 
 class SoftmaxIntoCrossEntropy(Rule):
     """Give `cross_entropy` the logits: it applies softmax itself.
 
     Softmax of probabilities is nearly uniform, since they all lie between 0 and 1. Of C classes
-    the right one has at most e / (e + C - 1), so the loss never falls below ln(1 + (C - 1) / e):
-    1.461 for C = 10. The network trains, slowly, on gradients that are far too small.
+    the right one gets at most e / (e + C - 1), so the loss of no example falls below
+    ln(1 + (C - 1) / e): 0.313 for C = 2, 1.461 for C = 10, 4.597 for C = 270. At the start of
+    training, where all logits are alike, the gradient is C times smaller than it should be. The
+    network still learns, slowly, which is why the mistake is hard to see.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
     """
@@ -27,18 +59,109 @@ class SoftmaxIntoCrossEntropy(Rule):
     name = "softmax-into-cross-entropy"
     severity = "error"
     fix = "safe or unsafe"
+    needs = (words.CROSS_ENTROPY, words.PROBABILITIES)
     examples = (
         Example(
-            bad=USES_F + "def step(model, x, y):\n"
-            "    return F.cross_entropy(F.softmax(model(x), dim=1), y)\n",
-            good=USES_F + "def step(model, x, y):\n    return F.cross_entropy(model(x), y)\n",
+            bad=TORCH + BATCH + "loss = F.cross_entropy(F.softmax(logits, dim=1), targets)\n",
+            good=TORCH + BATCH + "loss = F.cross_entropy(logits, targets)\n",
+        ),
+        Example(
+            bad=TORCH + BATCH + "loss = nn.CrossEntropyLoss()(logits.softmax(-1), targets)\n",
+            good=TORCH + BATCH + "loss = nn.CrossEntropyLoss()(logits, targets)\n",
+        ),
+        Example(
+            bad=TORCH + BATCH + "probabilities = torch.softmax(logits / 0.5, dim=1)\n"
+            "loss = F.cross_entropy(input=probabilities, target=targets)\n",
+            good=TORCH + BATCH + "probabilities = logits / 0.5\n"
+            "loss = F.cross_entropy(input=probabilities, target=targets)\n",
+        ),
+        Example(bad=TORCH + NET + TRAIN, good=TORCH + NET_OF_LOGITS + TRAIN),
+        Example(
+            bad="import torch\nfrom model import Net\nfrom torch import nn\n" + TRAIN,
+            good=None,
+            files=(("model.py", TORCH + NET),),
+        ),
+        Example(
+            bad=TORCH + BATCH + "net = nn.Sequential(\n    nn.Linear(10, 32),\n    nn.ReLU(),\n"
+            "    nn.Linear(32, 10),\n    nn.Softmax(dim=1),\n)\n"
+            "criterion = nn.CrossEntropyLoss(label_smoothing=0.1)\n"
+            "loss = criterion(net(logits), targets)\n",
+            good=TORCH + BATCH + "net = nn.Sequential(\n    nn.Linear(10, 32),\n    nn.ReLU(),\n"
+            "    nn.Linear(32, 10),\n)\n"
+            "criterion = nn.CrossEntropyLoss(label_smoothing=0.1)\n"
+            "loss = criterion(net(logits), targets)\n",
+        ),
+        Example(
+            bad=TORCH + BATCH + "net = nn.Sequential(nn.Linear(10, 10), nn.Softmax(dim=1))\n"
+            "loss = F.cross_entropy(net(logits), targets)\n",
+            good=TORCH + BATCH + "net = nn.Sequential(nn.Linear(10, 10))\n"
+            "loss = F.cross_entropy(net(logits), targets)\n",
+        ),
+        Example(
+            bad="from functools import partial\n"
+            + TORCH
+            + BATCH
+            + "activation = partial(F.softmax, dim=1)\n"
+            "smoothed = partial(F.cross_entropy, label_smoothing=0.1)\n"
+            "loss = smoothed(activation(logits), targets)\n",
+            good="from functools import partial\n"
+            + TORCH
+            + BATCH
+            + "activation = partial(F.softmax, dim=1)\n"
+            "smoothed = partial(F.cross_entropy, label_smoothing=0.1)\n"
+            "loss = smoothed(logits, targets)\n",
+        ),
+        Example(
+            bad=TORCH + "def classify(head, x):\n    out = head(x)\n"
+            "    return torch.exp(F.log_softmax(out, dim=1))\n\n\n"
+            + BATCH
+            + "loss = F.cross_entropy(classify(nn.Linear(10, 10), logits), targets)\n",
+        ),
+        Example(
+            bad=TORCH + BATCH + "exponentials = torch.exp(logits)\n"
+            "probabilities = exponentials / exponentials.sum(dim=1, keepdim=True)\n"
+            "loss = F.cross_entropy(probabilities, targets)\n",
+        ),
+        Example(
+            bad=TORCH + "class Trainer:\n    def __init__(self):\n"
+            "        self.softmax = nn.Softmax(dim=1)\n"
+            "        self.criterion = nn.CrossEntropyLoss()\n\n"
+            "    def loss(self, logits, targets):\n"
+            "        return self.criterion(self.softmax(logits), targets)\n",
+            good=TORCH + "class Trainer:\n    def __init__(self):\n"
+            "        self.softmax = nn.Softmax(dim=1)\n"
+            "        self.criterion = nn.CrossEntropyLoss()\n\n"
+            "    def loss(self, logits, targets):\n"
+            "        return self.criterion(logits, targets)\n",
         ),
     )
     near_misses = (
-        USES_F + "def step(model, x, y):\n"
-        "    logits = model(x)\n"
-        "    probabilities = F.softmax(logits, dim=1)\n"
-        "    return F.cross_entropy(logits, y), probabilities\n",
+        TORCH + BATCH + "probabilities = F.softmax(logits, dim=1)\n"
+        "loss = F.cross_entropy(logits, targets)\n"
+        "confidence = probabilities.max(dim=1).values\n",
+        TORCH + BATCH + "teacher = torch.randn(8, 10)\n"
+        "loss = F.cross_entropy(logits, F.softmax(teacher, dim=1))\n",
+        # Attention: the softmax is over positions, and its result is multiplied with values.
+        TORCH + "class Pooling(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.score, self.head = nn.Linear(16, 1), nn.Linear(16, 10)\n\n"
+        "    def forward(self, x):\n        weights = F.softmax(self.score(x).squeeze(-1), dim=1)\n"
+        "        return self.head(torch.bmm(weights.unsqueeze(1), x).squeeze(1))\n\n\n"
+        "loss = F.cross_entropy(Pooling()(torch.randn(8, 5, 16)), torch.randint(0, 10, (8,)))\n",
+        TORCH + "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(20, 10)\n\n    def forward(self, x):\n"
+        "        logits = self.fc(x)\n"
+        "        return logits if self.training else F.softmax(logits, dim=1)\n" + TRAIN,
+        TORCH + "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(20, 10)\n\n    def forward(self, x):\n"
+        "        logits = self.fc(x)\n        return logits, F.softmax(logits, dim=1)\n\n\n"
+        "logits, probabilities = Net()(torch.randn(8, 20))\n"
+        "loss = F.cross_entropy(logits, torch.randint(0, 10, (8,)))\n",
+        # A name that is bound again before the loss and after it.
+        TORCH + BATCH + "out = F.softmax(logits, dim=1)\nout = logits\n"
+        "loss = F.cross_entropy(out, targets)\nout = F.softmax(out, dim=1)\n",
+        # Somebody else's `softmax` and `cross_entropy`.
+        "def softmax(x):\n    return x\n\n\ndef cross_entropy(p, y):\n    return -(p * y).sum()\n\n\n"
+        "def loss(x, y):\n    return cross_entropy(softmax(x), y)\n",
     )
 
     def loss(self, call: LossCall) -> Iterable[Report]:
@@ -49,14 +172,16 @@ class SoftmaxIntoCrossEntropy(Rule):
             and found.meaning == v.PROBABILITIES
         ):
             message = "`cross_entropy` applies softmax itself: give it logits, not probabilities"
+            if found.outputs is not None and found.outputs > 1:
+                floor = math.log1p((found.outputs - 1) / math.e)
+                message += f"; of {found.outputs} classes, its loss cannot fall below {floor:.3f}"
             related = (("softmax is applied here", found.origin),) if found.origin else ()
             yield Report(call, message, related, lambda patch: _fix(patch, call, found))
 
 
 def _fix(patch: Patch, call: LossCall, found: v.Tensor) -> Fix | None:
-    activation = patch.call(found.origin)
-    if activation is None:
+    activation = found.activation
+    if activation is None or activation.kind != "softmax":
         return None
-    inline = patch.call(call.input_node) is activation
-    make = safe if inline else unsafe
-    return make("Remove the softmax", patch.keep_argument(activation))
+    make = safe if is_inline(patch, call, activation) else unsafe
+    return make("Remove the softmax", without(patch, activation))

@@ -1,0 +1,36 @@
+"""Pairs of programs: one in which a softmax reaches a loss, and one like it in which none does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from linting import codes, lint
+
+from lossgrade_checks.finding import Place
+from lossgrade_checks.rules.softmax_into_cross_entropy import SoftmaxIntoCrossEntropy
+
+PRELUDE = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n\n"
+# The rule by which it is seen where the analysis says that probabilities go.
+PROBE = (SoftmaxIntoCrossEntropy,)
+
+
+def assert_found(program: str, folder: Path, files: Mapping[str, str] | None = None) -> None:
+    """Assert that `program` has one finding, at a loss or a call to it, from a softmax."""
+    findings = lint(program, folder, files or {}, PROBE)
+    assert codes(findings) == ["LG101"], f"{len(findings)} findings in:\n{program}"
+    (finding,) = findings
+    assert finding.related, "it does not say where softmax is applied"
+    assert "oftmax" in text_at(finding.related[0].place)
+
+
+def assert_quiet(program: str, folder: Path, files: Mapping[str, str] | None = None) -> None:
+    """Assert that no rule at all has a finding in `program`."""
+    shown = [f"line {f.place.row}: {f.code} {f.message}" for f in lint(program, folder, files or {})]
+    assert not shown, "\n".join([*shown, "in:", program])
+
+
+def text_at(place: Place) -> str:
+    """Return the first line of the text at `place`, from its start."""
+    lines = Path(place.filename).read_text(encoding="utf-8").splitlines()
+    return lines[place.row - 1][place.column - 1 :]
