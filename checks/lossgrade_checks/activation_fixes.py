@@ -43,3 +43,13 @@ def instead(patch: Patch, activation: Activation, name: str) -> tuple[Edit, ...]
     if layer is not None:
         return patch.call_instead(call, layer.path.rpartition(".")[2], LAYERS[name])
     return patch.call_instead(call, activation.path.rpartition(".")[2], name)
+
+
+def other_loss(patch: Patch, call: LossCall, function: str, cls: str) -> tuple[Edit, ...] | None:
+    """Return the edits that compute another loss, with the same arguments."""
+    layer = call.layer
+    made = patch.call(call.site if layer is None else layer.site)
+    if made is None:
+        return None
+    old, new = (call.loss.function, function) if layer is None else (call.loss.cls, cls)
+    return patch.call_instead(made, old, new)

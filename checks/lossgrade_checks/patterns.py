@@ -39,6 +39,9 @@ class Patterns:
         """Say whether a file is meant, or a folder above it, up to the patterns' own folder."""
         if self.match(path):
             return True
+        if not path.startswith(self._root):
+            # What the folders above are called is not the project's choice.
+            return False
         above = os.path.dirname(path)
         while above not in (self._root, path):
             if self.match(above, folder=True):
@@ -93,9 +96,10 @@ class GitIgnored:
 
     def _with(self, folder: str, file: str) -> GitIgnored:
         try:
-            lines = Path(file).read_bytes().decode("utf-8", "surrogateescape").splitlines()
+            lines = Path(file).read_bytes().decode("utf-8", "surrogateescape").split("\n")
         except OSError:
             return self
+        lines = [line.removesuffix("\r") for line in lines]
         lines = [line for line in lines if line and not line.startswith("#")]
         return GitIgnored((*self._levels, _Level(folder, _spec(lines)))) if lines else self
 

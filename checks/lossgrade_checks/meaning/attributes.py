@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lossgrade_checks.meaning import calls, effects
+from lossgrade_checks.meaning import calls, effects, expressions
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.meaning.run import Run
@@ -132,6 +132,8 @@ def put(run: Run, holder: Any, name: str, value: Any) -> None:
 
 def item(run: Run, value: Any, index: list[Any], node: p.Subscript) -> Any:
     """Return `value[index]`."""
+    if isinstance(value, v.Instance):
+        return _item_of_instance(run, value, index, node)
     if isinstance(value, v.Sequence) and len(index) == 1:
         return _item_of_sequence(value, index[0], node)
     if isinstance(value, v.Dictionary) and len(index) == 1:
@@ -144,6 +146,20 @@ def item(run: Run, value: Any, index: list[Any], node: p.Subscript) -> Any:
     if isinstance(value, v.External):
         return value
     return effects.indexed(run, value, index, node)
+
+
+def _item_of_instance(
+    run: Run, value: v.Instance, index: list[Any], node: p.Subscript
+) -> Any:
+    """Return an item of an object of the project: a named tuple, or what `__getitem__` gives."""
+    method = value.cls.lookup("__getitem__")
+    if isinstance(method, v.FunctionValue):
+        key = index[0] if len(index) == 1 else v.Sequence("tuple", tuple(index))
+        return calls.call(run, v.Bound(method, value), calls.Arguments((key,)), None)
+    items = expressions.items_of(value)
+    if items is not None and len(index) == 1:
+        return _item_of_sequence(v.Sequence("tuple", items), index[0], node)
+    return v.Unknown()
 
 
 def _any_of(values: tuple[Any, ...]) -> Any:

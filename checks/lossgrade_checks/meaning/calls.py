@@ -223,6 +223,8 @@ def decorate(run: Run, decorator: p.Expression, value: Any) -> Any:
     if path in tables.NO_GRAD:
         value.flags |= {"no_grad"}
         return value
+    if isinstance(found, v.External | v.Layer):
+        return v.Unknown()
     # A decorator of the project; of another nothing is known.
     return call(run, found, Arguments((value,)), None)
 

@@ -353,6 +353,8 @@ def items_of(value: Any) -> tuple[Any, ...] | None:
         return value.items
     if isinstance(value, v.Dictionary) and value.complete:
         return tuple(v.Constant(key) for key in value.slots)
+    if isinstance(value, v.Instance) and "typing.NamedTuple" in value.cls.outside():
+        return tuple(value.slots.get(name) or v.Unknown() for name in value.cls.fields)
     return None
 
 

@@ -558,6 +558,23 @@ def _partial(_: Run, args: Arguments, __: p.Call | None) -> Any:
     return v.Partial(args.positional[0], args.positional[1:], args.keywords)
 
 
+def _namedtuple(run: Run, args: Arguments, _: p.Call | None) -> Any:
+    """`namedtuple("Output", "logits probabilities")`: a class with these fields."""
+    names = args.get(1, "field_names", "fields")
+    fields: list[object] = []
+    if isinstance(names, v.Constant) and isinstance(names.value, str):
+        fields = list(names.value.replace(",", " ").split())
+    for item in e.items_of(names) or ():
+        # `NamedTuple("Output", [("logits", Tensor)])`
+        name = (e.items_of(item) or (item,))[0]
+        fields.append(name.value if isinstance(name, v.Constant) else None)
+    made = v.ClassValue(
+        p.Class(-1, "", (), (), ()), (v.External("typing.NamedTuple"),), run.module
+    )
+    made.fields = tuple(name for name in fields if isinstance(name, str))
+    return made if made.fields and len(made.fields) == len(fields) else v.Unknown()
+
+
 def _grad(run: Run, args: Arguments, node: p.Call | None) -> Any:
     backward(run, args.get(0, "outputs"), None)
     del node
@@ -586,6 +603,8 @@ BUILTINS: dict[str, Callable[[Run, Any, p.Call | None], Any]] = {
     "builtins.round": _round,
     "builtins.float": _float,
     "functools.partial": _partial,
+    "collections.namedtuple": _namedtuple,
+    "typing.NamedTuple": _namedtuple,
     "torch.autograd.grad": _grad,
 }
 

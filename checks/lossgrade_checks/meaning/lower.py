@@ -69,6 +69,8 @@ class Lowering:
         self._globals: set[str] = set()
         self._nonlocals: set[str] = set()
         self._generator = False
+        # The names that are assigned, in order.
+        self._bound: list[str] = []
 
     def program(self, module: cst.Module) -> p.Program:
         """Return the program of a whole file."""
@@ -300,7 +302,9 @@ class Lowering:
         return target
 
     def _note_store(self, target: p.Expression) -> None:
-        if type(target) is p.Attribute:
+        if type(target) is p.Name:
+            self._bound.append(target.id)
+        elif type(target) is p.Attribute:
             if type(target.value) is p.Name and target.value.id == self._first:
                 self._stores.add(target.name)
         elif type(target) is p.Display:
@@ -380,11 +384,19 @@ class Lowering:
     def _for(self, node: cst.For) -> Iterable[p.Statement]:
         iterable = self.expression(node.iter)
         target = self._target(node.target)
-        yield p.For(target, iterable, self._suite(node.body), self._orelse(node.orelse))
+        body, stores = self._repeated(node.body)
+        yield p.For(target, iterable, body, self._orelse(node.orelse), stores)
 
     def _while(self, node: cst.While) -> Iterable[p.Statement]:
         test = self.expression(node.test)
-        yield p.While(test, self._suite(node.body), self._orelse(node.orelse))
+        body, stores = self._repeated(node.body)
+        yield p.While(test, body, self._orelse(node.orelse), stores)
+
+    def _repeated(self, node: cst.BaseSuite) -> tuple[tuple[p.Statement, ...], frozenset[str]]:
+        """Return the body of a loop, and the names that it assigns."""
+        before = len(self._bound)
+        body = self._suite(node)
+        return body, frozenset(self._bound[before:])
 
     def _orelse(self, node: cst.Else | cst.Finally | None) -> tuple[p.Statement, ...]:
         return self._suite(node.body) if node else ()

@@ -235,10 +235,13 @@ class If(Statement):
 
 @dataclass(slots=True, eq=False)
 class For(Statement):
+    """`stores` are the names that its body assigns."""
+
     target: Expression
     iterable: Expression
     body: tuple[Statement, ...]
     orelse: tuple[Statement, ...]
+    stores: frozenset[str]
 
 
 @dataclass(slots=True, eq=False)
@@ -246,6 +249,7 @@ class While(Statement):
     test: Expression
     body: tuple[Statement, ...]
     orelse: tuple[Statement, ...]
+    stores: frozenset[str]
 
 
 @dataclass(slots=True, eq=False)

@@ -110,27 +110,28 @@ def _for(run: Run, statement: p.For) -> bool:
     items = e.items_of(iterable)
     loop = Loop(run.trail.mark())
     run.frame.loops.append(loop)
-    stopped = False
     if items is not None and len(items) <= UNROLLED:
-        for item in items:
-            e.assign(run, statement.target, item)
-            stopped = block(run, statement.body)
-            if stopped:
-                break
-        run.frame.loops.pop()
-        if loop.breaks or loop.continues:
-            outcomes = [*loop.breaks, *loop.continues]
-            if not stopped:
-                outcomes.append(run.trail.changes(loop.mark))
-            run.trail.undo(loop.mark)
-            run.trail.merge(outcomes)
-            return False
-        return stopped or block(run, statement.orelse)
-    e.assign(run, statement.target, e.element_of(iterable, statement.target))
-    stopped = block(run, statement.body)
+        ends = _unrolled(run, statement, loop, items)
+    else:
+        _widen(run, statement.stores)
+        e.assign(run, statement.target, e.element_of(iterable, statement.target))
+        ends = [*_round(run, loop, statement.body), {}]
     run.frame.loops.pop()
-    _after(run, loop, stopped, may_skip=True)
-    return block(run, statement.orelse)
+    return _after(run, loop, ends, statement.orelse)
+
+
+def _unrolled(run: Run, statement: p.For, loop: Loop, items: tuple[Any, ...]) -> list[Changes]:
+    """Follow a loop item by item; return the states in which it may come to its end."""
+    ends: list[Changes] = [{}]
+    for number, item in enumerate(items):
+        if number:
+            run.trail.undo(loop.mark)
+            run.trail.merge(ends)
+        e.assign(run, statement.target, item)
+        ends = _round(run, loop, statement.body)
+        if not ends:
+            break
+    return ends
 
 
 def _while(run: Run, statement: p.While) -> bool:
@@ -139,21 +140,47 @@ def _while(run: Run, statement: p.While) -> bool:
         return block(run, statement.orelse)
     loop = Loop(run.trail.mark())
     run.frame.loops.append(loop)
-    stopped = block(run, statement.body)
+    _widen(run, statement.stores)
+    ends = _round(run, loop, statement.body)
     run.frame.loops.pop()
-    _after(run, loop, stopped, may_skip=truth is None)
-    return False
+    if type(statement.test) is p.Constant:
+        # `while True`: it ends by a break alone.
+        ends = []
+    elif truth is None:
+        ends.append({})
+    return _after(run, loop, ends, statement.orelse)
 
 
-def _after(run: Run, loop: Loop, stopped: bool, may_skip: bool) -> None:
-    """Go on after a loop: from its end, its jumps, or its start if it may not run at all."""
-    outcomes = [*loop.breaks, *loop.continues]
-    if not stopped:
-        outcomes.append(run.trail.changes(loop.mark))
+def _widen(run: Run, stores: frozenset[str]) -> None:
+    """Forget the constants that the loop changes: `first = True` holds in its first round alone."""
+    names = run.frame.scope.names
+    for name in stores & names.keys():
+        if isinstance(names[name], v.Constant):
+            run.trail.store(names, name, v.Unknown())
+
+
+def _round(run: Run, loop: Loop, body: tuple[p.Statement, ...]) -> list[Changes]:
+    """Follow one round of a loop; return the states in which the next may start."""
+    loop.continues = []
+    stopped = block(run, body)
+    return loop.continues if stopped else [*loop.continues, run.trail.changes(loop.mark)]
+
+
+def _after(
+    run: Run, loop: Loop, ends: list[Changes], orelse: tuple[p.Statement, ...]
+) -> bool:
+    """Go on after a loop: from one of its `ends` through its `else`, or from its breaks."""
     run.trail.undo(loop.mark)
-    if may_skip or not outcomes:
-        outcomes.append({})
+    outcomes = list(loop.breaks)
+    if ends:
+        run.trail.merge(ends)
+        if not loop.breaks:
+            return block(run, orelse)
+        if not block(run, orelse):
+            outcomes.append(run.trail.changes(loop.mark))
+        run.trail.undo(loop.mark)
     run.trail.merge(outcomes)
+    return not outcomes
 
 
 def _with(run: Run, statement: p.With) -> bool:

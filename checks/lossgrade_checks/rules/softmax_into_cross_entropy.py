@@ -10,6 +10,7 @@ from lossgrade_checks.activation_fixes import is_inline, without
 from lossgrade_checks.fixes import safe, unsafe
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.rule import Example, Report, Rule
+from lossgrade_checks.snippets import BATCH, TORCH, net, train
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,29 +19,8 @@ if TYPE_CHECKING:
     from lossgrade_checks.fixes import Patch
     from lossgrade_checks.meaning.events import LossCall
 
-TORCH = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n\n"
-BATCH = "logits = torch.randn(8, 10)\ntargets = torch.randint(0, 10, (8,))\n"
-NET = """class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc = nn.Linear(20, 10)
-
-    def forward(self, x):
-        return F.softmax(self.fc(x), dim=1)
-"""
-NET_OF_LOGITS = NET.replace("F.softmax(self.fc(x), dim=1)", "self.fc(x)")
-TRAIN = """
-
-net = Net()
-criterion = nn.CrossEntropyLoss()
-optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-for _ in range(5):
-    x, y = torch.randn(8, 20), torch.randint(0, 10, (8,))
-    loss = criterion(net(x), y)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-"""
+NET = net("F.softmax(self.fc(x), dim=1)")
+TRAIN = train("nn.CrossEntropyLoss()")
 
 
 class SoftmaxIntoCrossEntropy(Rule):
@@ -48,7 +28,7 @@ class SoftmaxIntoCrossEntropy(Rule):
 
     Softmax of probabilities is nearly uniform, since they all lie between 0 and 1. Of C classes
     the right one gets at most e / (e + C - 1), so the loss of no example falls below
-    ln(1 + (C - 1) / e): 0.313 for C = 2, 1.461 for C = 10, 4.597 for C = 270. At the start of
+    ln(1 + (C - 1) / e): 0.313 for C = 2, 1.461 for C = 10, 5.909 for C = 1000. At the start of
     training, where all logits are alike, the gradient is C times smaller than it should be. The
     network still learns, slowly, which is why the mistake is hard to see.
 
@@ -75,7 +55,7 @@ class SoftmaxIntoCrossEntropy(Rule):
             good=TORCH + BATCH + "probabilities = logits / 0.5\n"
             "loss = F.cross_entropy(input=probabilities, target=targets)\n",
         ),
-        Example(bad=TORCH + NET + TRAIN, good=TORCH + NET_OF_LOGITS + TRAIN),
+        Example(bad=TORCH + NET + TRAIN, good=TORCH + net("self.fc(x)") + TRAIN),
         Example(
             bad="import torch\nfrom model import Net\nfrom torch import nn\n" + TRAIN,
             good=None,
