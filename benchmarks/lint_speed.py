@@ -122,8 +122,8 @@ def spied(parse):
     return parse_module
 
 def audit(event, arguments):
-    # Also raised by ast.parse.
-    if event == "compile" and arguments[0] is not None:
+    # Also raised by ast.parse; for an import of an empty file, too.
+    if event == "compile" and arguments[0]:
         note("ast", arguments[0])
 
 libcst.parse_module = spied(libcst.parse_module)

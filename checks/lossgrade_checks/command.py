@@ -107,7 +107,7 @@ class Check:
             if outcome.error:
                 failed = True
                 complain(outcome.error)
-        self._printer.finish()
+        self._printer.finish(failed=failed)
         return 2 if failed else self.code
 
     @property

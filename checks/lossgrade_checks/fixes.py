@@ -164,6 +164,13 @@ class Patch:
                     return self._remove_line(arg) or self.remove_argument(call, arg)
         return None
 
+    def beside(self, a: cst.Call, b: cst.Call | None) -> bool:
+        """Whether two calls are arguments of one call."""
+        return any(
+            any(arg.value is a for arg in call.args) and any(arg.value is b for arg in call.args)
+            for call in self._calls()
+        )
+
     def _remove_line(self, arg: cst.Arg) -> Edit | None:
         """Return the edit that removes the lines of an argument with nothing else in them."""
         start, end = self._argument(arg)
@@ -193,6 +200,27 @@ class Patch:
         if index:
             return Edit(self._argument(call.args[index - 1])[1], end, "")
         return Edit(start, end, "")
+
+    def arguments(self, call: cst.Call, content: str) -> Edit:
+        """Return the edit that puts `content` in the place of all arguments of a call."""
+        end = self.span(call)[1] - 1
+        if not call.args:
+            return Edit(end, end, content)
+        start = self._argument(call.args[0])[0]
+        return Edit(start, start + len(self.text[start:end].rstrip()), content)
+
+    def atom(self, node: cst.BaseExpression) -> str:
+        """Return the text of an expression, in parentheses where something is to bind to it."""
+        import libcst as cst
+
+        content = self.source(node)
+        alone = isinstance(node, cst.Name | cst.Attribute | cst.Call | cst.Subscript)
+        return content if alone or node.lpar else f"({content})"
+
+    def insert_after(self, node: cst.CSTNode, content: str) -> Edit:
+        """Return the edit that puts `content` behind `node`, parentheses included."""
+        end = self._outer(node)[1]
+        return Edit(end, end, content)
 
     def span_of_argument(self, arg: cst.Arg) -> tuple[int, int]:
         """Return where the text of an argument starts and ends, its keyword included."""

@@ -26,7 +26,6 @@ class Printer:
         self._stream = sys.stderr if self._filter else sys.stdout
         self._style = style_for(self._stream, options.color)
         self._reports: list[Report] = []
-        self._failed = False
         self.fixed: Counter[str] = Counter()
 
     @property
@@ -37,7 +36,6 @@ class Printer:
     def add(self, outcome: Outcome) -> None:
         """Take what came of a file; print it at once where the format allows it."""
         self._reports += outcome.reports
-        self._failed = self._failed or bool(outcome.error)
         self.fixed += outcome.fixed
         if self._filter and outcome.data is not None:
             sys.stdout.buffer.write(outcome.data)
@@ -50,8 +48,8 @@ class Printer:
         elif not self._options.statistics and self._format != "json":
             self._print_each(outcome.reports)
 
-    def finish(self) -> None:
-        """Print what comes at the end of a run."""
+    def finish(self, *, failed: bool) -> None:
+        """Print what comes at the end of a run; after a failure nothing is said to be clean."""
         if self._options.diff:
             self._finish_diff()
         elif self._options.statistics:
@@ -63,7 +61,7 @@ class Printer:
 
             self._stream.write(render_json(self._reports))
         elif self._format == "text" and not self._options.quiet:
-            self._summarise()
+            self._summarise(failed=failed)
 
     def _print_each(self, reports: list[Report]) -> None:
         if self._format == "github":
@@ -75,13 +73,13 @@ class Printer:
 
             self._stream.writelines(render_text(reports, self._style))
 
-    def _summarise(self) -> None:
+    def _summarise(self, *, failed: bool) -> None:
         from lossgrade_checks.output.text import summary
 
         if self._reports or self.fixed:
             said = summary(self._reports, self.fixed, fixing=self._options.fix)
             self._stream.write(f"{said}\n")
-        elif not self._failed:
+        elif not failed:
             self._stream.write(f"{CLEAN}\n")
 
     def _finish_diff(self) -> None:

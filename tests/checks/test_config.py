@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lossgrade_checks.config import EXCLUDED, KEYS, ConfigError, Configurations, Settings
+from lossgrade_checks.selection import Choice
 
 
 def settings(tmp_path: Path, table: str) -> Settings:
@@ -33,7 +34,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         """,
     )
     assert found == Settings(
-        str(tmp_path), str(tmp_path / "pyproject.toml"), (["LG1"], ["LG201"], ["LG102"]),
+        str(tmp_path), str(tmp_path / "pyproject.toml"), Choice(["LG1"], ["LG201"], ["LG102"]),
         ("old", "*_pb2.py"), (("tests/*", ("LG1", "LG2")),), True, "github", False, True,
     )  # fmt: skip
 

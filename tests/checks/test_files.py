@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -212,7 +211,7 @@ def test_the_mode_of_a_file_stays_and_no_other_file_is_left() -> None:
     Path("a.py").chmod(0o754)
     run("bad_loss\n")
     assert stat.S_IMODE(Path("a.py").stat().st_mode) == 0o754
-    assert os.listdir() == ["a.py"]
+    assert [*Path().iterdir()] == [Path("a.py")]
 
 
 def test_a_link_is_followed() -> None:
@@ -222,7 +221,7 @@ def test_a_link_is_followed() -> None:
     run_file(Task(Path("a.py"), CODES, "fix"), RULES, Project())
     assert Path("a.py").is_symlink()
     assert Path("below/real.py").read_text(encoding="utf-8") == "good_loss\n"
-    assert os.listdir("below") == ["real.py"]
+    assert [path.name for path in Path("below").iterdir()] == ["real.py"]
 
 
 def test_a_file_that_has_changed_meanwhile_is_not_written() -> None:
@@ -244,4 +243,4 @@ def test_a_file_that_cannot_be_written_is_told_and_its_findings_stay(
     assert codes(outcome) == ["LG101"]
     assert outcome.fixed.total() == 0
     assert outcome.error == "a.py: cannot be written: Permission denied; it is unchanged"
-    assert os.listdir() == ["a.py"]
+    assert [*Path().iterdir()] == [Path("a.py")]

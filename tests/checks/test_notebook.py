@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossgrade_checks.finding import Edit
+from lossgrade_checks.finding import Edit, Place
 from lossgrade_checks.json_edits import CellEdit, edit_cells, source_strings
 from lossgrade_checks.notebook import BETWEEN, NotebookSource
 from lossgrade_checks.source import Source, Unreadable, apply_edits, read_source
@@ -40,10 +40,10 @@ def test_the_code_cells_are_one_program_and_places_name_the_cell() -> None:
     source = read(notebook(TEXT_CELL, "a = 1\nb = 2", "%%bash\nls", "%%time\nc = 3", " \n"))
     assert source.text == f"a = 1\nb = 2{BETWEEN}c = 3\n\n"
     start = source.text.index("b")
-    assert source.place(start, start + 5) == ("hw.ipynb", 2, 2, 1, 2, 6)
+    assert source.place(start, start + 5) == Place("hw.ipynb", 2, 2, 1, 2, 6)
     start = source.text.index("c =")
     place = source.place(start, start + 1)
-    assert place == ("hw.ipynb", 4, 2, 1, 2, 2)
+    assert place == Place("hw.ipynb", 4, 2, 1, 2, 2)
     assert source.line(place) == "c = 3"
 
 

@@ -145,7 +145,19 @@ def _cast(operand: Any, args: Any) -> Any:
         dtype = dtype_of(argument)
         if dtype:
             return with_dtype(operand, dtype)
+    unknown = [x for x in (*args.positional, *args.keywords.values()) if _may_be_dtype(x)]
+    if unknown and isinstance(operand, v.Tensor):
+        return operand._replace(dtype=tensor(unknown[0]).dtype)
     return operand
+
+
+def _may_be_dtype(value: Any) -> bool:
+    """Whether `x.to(value)` may cast x: `other.dtype`, `other`; a device does not."""
+    if isinstance(value, v.Method):
+        return value.name == "dtype"
+    if isinstance(value, v.Unknown):
+        return value.name != "" and "dev" not in value.name.lower()
+    return isinstance(value, v.Tensor)
 
 
 def dtype_of(value: Any) -> str | None:
@@ -368,7 +380,7 @@ def _dims(use: Use) -> tuple[int | str | None, bool]:
 
 def _sum(run: Run, use: Use) -> Any:
     base = tensor(use.operand)
-    if base.meaning in {v.LOSS, v.LOG}:
+    if base.meaning in {v.LOSS, v.LOG, "squared error"}:
         return base._replace(rank=None)
     if use.name == "sum" and isinstance(use.operand, v.Sequence):
         return library.call_external(run, v.External("builtins.sum"), use.args, None)
@@ -744,6 +756,9 @@ def _plus(run: Run, node: Any, left: Any, right: Any) -> Any:
 
 
 def _minus(run: Run, node: Any, left: Any, right: Any) -> Any:
+    if isinstance(right, v.Sequence) and right.kind == "max" and right.items:
+        # Of PyTorch it were a pair, from which nothing can be subtracted: it is NumPy's.
+        right = right.items[0]
     loss = _losses(left, right)
     if loss is not None:
         return loss

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lossgrade_checks.meaning import calls, library, statements
 from lossgrade_checks.meaning import expressions as e
@@ -10,10 +11,12 @@ from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import tables
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.meaning.events import Event
-from lossgrade_checks.meaning.run import STEPS, Frame, Run
+from lossgrade_checks.meaning.run import STEPS, Exhausted, Frame, Run
 
 if TYPE_CHECKING:
     from lossgrade_checks.project import Project
+
+T = TypeVar("T")
 
 TRAINING_STEPS = frozenset({"training_step", "compute_loss"})
 
@@ -22,7 +25,7 @@ def follow(project: Project, path: str, program: p.Program) -> list[Event]:
     """Return all that happens in the file at `path`, whose program is `program`."""
     run = Run(project)
     module = v.ModuleValue(path)
-    _top_level(run, module, program)
+    _top_level(run, module, program, "__main__")
     entries = _Entries(run)
     entries.classes()
     entries.functions(run.frames[0].made)
@@ -33,14 +36,36 @@ def follow(project: Project, path: str, program: p.Program) -> list[Event]:
 
 def follow_import(project: Project, module: v.ModuleValue, program: p.Program) -> None:
     """Bind the names of `module`, a file that is imported; what happens in it is not reported."""
-    _top_level(Run(project), module, program)
+    # Its name is not needed, but that it is not the program that was started.
+    _top_level(Run(project), module, program, "")
 
 
-def _top_level(run: Run, module: v.ModuleValue, program: p.Program) -> None:
+def _top_level(run: Run, module: v.ModuleValue, program: p.Program, name: str) -> None:
     run.frames.append(Frame(module.scope))
-    run.trail.store(module.scope.names, "__name__", v.Constant("__main__"))
-    run.steps = STEPS + program.size
-    statements.block(run, program.body)
+    run.trail.store(module.scope.names, "__name__", v.Constant(name))
+    for statement in program.body:
+        if bounded(run, lambda statement=statement: statements.block(run, (statement,))):
+            break
+
+
+def bounded(run: Run, follow: Callable[[], T]) -> T | None:
+    """Follow something with a budget of its own, in the body of the module.
+
+    Where the budget ends before it does, nothing is known of what it has changed so far.
+    """
+    mark = run.trail.mark()
+    no_grad, likely = run.no_grad, run.likely
+    run.steps = STEPS
+    try:
+        return follow()
+    except (Exhausted, RecursionError):
+        del run.frames[1:], run.frames[0].loops[:], run.calls[:]
+        run.no_grad, run.likely = no_grad, likely
+        changed = run.trail.changes(mark)
+        run.trail.undo(mark)
+        for slots, key, _ in changed.values():
+            run.trail.store(slots, key, v.Unknown())
+        return None
 
 
 class _Entries:
@@ -104,11 +129,12 @@ class _Entries:
 
     def _follow(self, function: v.FunctionValue, receiver: Any) -> None:
         run = self.run
-        run.steps = STEPS
         names, assumed = self._parameters(function, receiver)
         run.likely += assumed
-        result = calls.follow(run, function, names, receiver)
+        result = bounded(run, lambda: calls.follow(run, function, names, receiver))
         run.likely -= assumed
+        if function.code.name == "forward":
+            library.note_tensor_use(run, result, -1)
         if function.code.name in TRAINING_STEPS:
             if isinstance(result, v.Dictionary):
                 result = result.slots.get("loss")

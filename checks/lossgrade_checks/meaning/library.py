@@ -133,7 +133,7 @@ def call_layer(run: Run, layer: v.Layer, args: Arguments, node: p.Call | None) -
 def _outputs(layer: v.Layer, operand: Any) -> v.Tensor:
     position, name, axis = tables.LAYER_OUTPUTS[layer.path]
     count = layer.argument(position, name)
-    known = count.value if isinstance(count, v.Constant) and isinstance(count.value, int) else None
+    known = count.value if isinstance(count, v.Constant) and isinstance(count.value, int) else 0
     base = operand if isinstance(operand, v.Tensor) else v.Tensor()
     return v.Tensor(
         v.LOGITS,

@@ -152,10 +152,14 @@ def _while(run: Run, statement: p.While) -> bool:
 
 
 def _widen(run: Run, stores: frozenset[str]) -> None:
-    """Forget the constants that the loop changes: `first = True` holds in its first round alone."""
+    """Forget the flags that the loop changes: `first = True` holds in its first round alone.
+
+    Numbers stay: they are what losses are added to, and seldom tested.
+    """
     names = run.frame.scope.names
     for name in stores & names.keys():
-        if isinstance(names[name], v.Constant):
+        found = names[name]
+        if isinstance(found, v.Constant) and type(found.value) in (bool, str, type(None)):
             run.trail.store(names, name, v.Unknown())
 
 

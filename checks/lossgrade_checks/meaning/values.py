@@ -7,6 +7,7 @@ of one `z` even where nothing else is known of it.
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Tensor(NamedTuple):
     origin: Site | None = None
     # What it was made of: the operand of an exponential, a sum, a maximum, an activation.
     of: Any = None
-    # The number of outputs of the layer that made it, and the axis that they lie on.
+    # The number of outputs of the layer that made it, 0 where the number is not known but they
+    # are still as the layer laid them; and the axis that they lie on.
     outputs: int | None = None
     outputs_axis: int = -1
     rank: int | None = None
@@ -107,10 +109,12 @@ class External(NamedTuple):
 class Heap:
     """A value that can change. What may change lies in `slots`, so that changes can be undone."""
 
-    __slots__ = ("slots",)
+    __slots__ = ("optional", "slots")
 
     def __init__(self, slots: dict[Any, Any] | None = None) -> None:
         self.slots: dict[Any, Any] = slots if slots is not None else {}
+        # It may be None instead.
+        self.optional = False
 
 
 class Sequence(Heap):
@@ -304,6 +308,25 @@ NONE = Constant(None)
 MISSING = object()
 
 
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is surely a tensor, and no number that was computed from who knows what."""
+    return (
+        isinstance(value, Tensor)
+        and value.cut != "item"
+        and (
+            value.meaning in TENSORS_ALONE
+            or value.learned
+            or value.data
+            or value.rows
+            or bool(value.rank)
+        )
+    )
+
+
+# What only a tensor can mean. An exponential or a sum may be one of numbers.
+TENSORS_ALONE = frozenset({LOGITS, PROBABILITIES, LOG_PROBABILITIES, ONE_HOT})
+
+
 def _order(cls: ClassValue) -> tuple[Any, ...]:
     """Return the method resolution order (C3), or depth first where the classes admit none."""
     sequences = [list(b.order) if isinstance(b, ClassValue) else [b] for b in cls.bases]
@@ -342,11 +365,11 @@ def join(a: Any, b: Any) -> Any:
         if isinstance(other, Tensor) and other.cut == "item" and isinstance(number, Constant):
             if isinstance(number.value, int | float):
                 return other
-    # A name that holds None until it is set is used only once it is set.
-    if a == NONE and not isinstance(b, Constant):
-        return b
-    if b == NONE and not isinstance(a, Constant):
-        return a
+    for none, other in ((a, b), (b, a)):
+        if none == NONE and not isinstance(other, Constant):
+            return _or_none(other)
+    if isinstance(a, Heap) and isinstance(b, Heap) and a.slots is b.slots:
+        return a if a.optional else b
     if type(a) is tuple and type(b) is tuple and len(a) == len(b):
         # The items of one list, changed in one branch.
         return tuple([join(x, y) for x, y in zip(a, b, strict=True)])
@@ -358,6 +381,18 @@ def join(a: Any, b: Any) -> Any:
         if isinstance(a, Sequence):
             return _join_sequences(a, b)
     return Unknown()
+
+
+def _or_none(value: Any) -> Any:
+    """Return what may be `value` or None: it is used only where it is not, but may be tested."""
+    if isinstance(value, Tensor):
+        return value._replace(optional=True)
+    if isinstance(value, Layer | Instance):
+        either = copy.copy(value)
+        either.optional = True
+        return either
+    # A function: whether it is None is never known.
+    return Unknown() if isinstance(value, Heap) else value
 
 
 def _join_tensors(a: Tensor, b: Tensor) -> Any:

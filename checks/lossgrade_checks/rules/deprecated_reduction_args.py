@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lossgrade_checks.finding import Edit
 from lossgrade_checks.fixes import Patch, safe
+from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.rule import Example, Report, Rule
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from lossgrade_checks.finding import Fix
     from lossgrade_checks.meaning.events import Construction, LossCall
 
@@ -76,6 +78,11 @@ class DeprecatedReductionArgs(Rule):
             good="from torch.nn import CosineEmbeddingLoss\n\n"
             'criterion = CosineEmbeddingLoss(0.5, reduction="sum")\n',
         ),
+        # The name may hold another value elsewhere.
+        Example(
+            bad=USES_NN
+            + "AVERAGE = False\ncriterion = nn.CrossEntropyLoss(size_average=AVERAGE)\n",
+        ),
         # What decides is not known before the program runs.
         Example(
             bad=USES_F + "def loss(logits, targets, options):\n"
@@ -131,9 +138,7 @@ class DeprecatedReductionArgs(Rule):
     def construction(self, made: Construction) -> Iterable[Report]:
         signature = SIGNATURES.get(made.layer.path.rpartition(".")[2])
         if signature is not None and signature.home(made.layer.path):
-            given = {
-                name: made.layer.argument(signature.names.index(name), name) for name in OLD
-            }
+            given = {name: made.layer.argument(signature.names.index(name), name) for name in OLD}
             yield from _report(made, signature, given)
 
 
@@ -193,21 +198,34 @@ def _report(
     event: LossCall | Construction, signature: Signature, given: dict[str, Any]
 ) -> Iterable[Report]:
     said = {name: value for name, value in given.items() if value not in (None, v.NONE)}
-    # A parameter that is handed through says nothing yet.
-    if not said or any(_handed_through(value) for value in said.values()):
-        return
     flags = {name: _flag(value) for name, value in said.items()}
+    named = {argument.keyword for argument in event.node.arguments}
+    # A parameter that is handed through says nothing yet; and what stands in its place, but is
+    # not True or False, may be there by another mistake.
+    handed_through = any(_handed_through(value) for value in said.values())
+    misplaced = any(flag is None and name not in named for name, flag in flags.items())
+    if not said or handed_through or misplaced:
+        return
     names = " and ".join(f"`{name}`" for name in said)
-    if None in flags.values():
-        message = f"{names} is deprecated: say how to reduce with `reduction=`"
-        yield Report(event, message)
+    verb = "is" if len(said) == 1 else "are"
+    # A name may hold another value next time.
+    written = [type(node) is p.Constant for node in _written(event, signature)]
+    if not all(written) or len(written) < len(said) or None in flags.values():
+        yield Report(event, f"{names} {verb} deprecated: say how to reduce with `reduction=`")
         return
     reduction = "none"
     if flags.get("reduce", True):
         reduction = "mean" if flags.get("size_average", True) else "sum"
-    verb = "is" if len(said) == 1 else "are"
     message = f'{names} {verb} deprecated: say `reduction="{reduction}"`'
     yield Report(event, message, fix=lambda patch: _fix(patch, event, signature, reduction))
+
+
+def _written(event: LossCall | Construction, signature: Signature) -> Iterator[p.Expression]:
+    """Return the expressions that the two are given."""
+    for position, argument in enumerate(event.node.arguments):
+        name = argument.keyword or dict(enumerate(signature.names)).get(position)
+        if name in OLD:
+            yield argument.value
 
 
 def _handed_through(value: Any) -> bool:

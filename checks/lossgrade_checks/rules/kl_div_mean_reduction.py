@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks.fixes import Patch, unsafe
@@ -10,6 +9,8 @@ from lossgrade_checks.meaning import values as v
 from lossgrade_checks.rule import Example, Report, Rule
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lossgrade_checks.finding import Fix
     from lossgrade_checks.meaning.events import Construction, Event, LossCall
 

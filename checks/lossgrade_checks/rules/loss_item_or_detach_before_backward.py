@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.rule import Example, Report, Rule
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lossgrade_checks.meaning.events import Backward, LossCall
 
 IMPORTS = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n\n\n"

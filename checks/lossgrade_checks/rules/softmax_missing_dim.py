@@ -166,9 +166,9 @@ def act(policy, state):
     def construction(self, made: Construction) -> Iterable[Report]:
         layer = made.layer
         kind = tables.LAYER_ACTIVATIONS.get(layer.path, "")
-        if tables.ACTIVATIONS.get(kind, ("", False))[1] and not layer.path.endswith("2d"):
-            if not layer.open and layer.argument(0, "dim") in (None, v.NONE):
-                yield Report(made, _message(layer.path.rpartition(".")[2], "layer"), local=True)
+        has_dim = tables.ACTIVATIONS.get(kind, ("", False))[1] and not layer.path.endswith("2d")
+        if has_dim and not layer.open and layer.argument(0, "dim") in (None, v.NONE):
+            yield Report(made, _message(layer.path.rpartition(".")[2], "layer"), local=True)
 
 
 def _message(name: str, style: str) -> str:

@@ -15,7 +15,7 @@ from lossgrade_checks.rule import Example, Report, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lossgrade_checks.finding import Fix
+    from lossgrade_checks.finding import Edit, Fix
     from lossgrade_checks.fixes import Patch
     from lossgrade_checks.meaning.events import Activation, Event, Pick, Quotient
 
@@ -42,8 +42,8 @@ import numpy as np
 
 
 def softmax(z):
-    exponentials = np.exp(z - z.max())
-    return exponentials / exponentials.sum({})
+    exponentials = np.exp(z - z.max({0}))
+    return exponentials / exponentials.sum({0})
 
 
 def predict(logits):
@@ -220,22 +220,24 @@ print(softmax(np.array([[1, 2, 3, 6], [2, 4, 5, 6], [3, 8, 7, 6]])))
         self._found: dict[v.Site, tuple[Any, Report]] = {}
         # What a softmax runs over another axis of: whoever does both, means both.
         self._other_axes: list[Any] = []
+        self._quotients: dict[v.Site, Quotient] = {}
 
     def activation(self, call: Activation) -> Iterable[Report]:
         node = call.operand_node
         named = isinstance(node, p.Name) and "logit" in node.id.lower()
         if call.dim == 0 and _is_batch(call.operand, named):
             self._note(call, call.operand, lambda patch: _fix_activation(patch, call))
-        elif isinstance(call.dim, int):
+        elif isinstance(call.dim, int) and call.dim != 0:
             self._other_axes.append(call.operand)
         return ()
 
     def quotient(self, made: Quotient) -> Iterable[Report]:
-        total, operand = made.total, _operand(made.exponentials)
+        operand = _operand(made.exponentials)
+        self._quotients[made.site] = made
         straight = made.exponentials.note != "moved"
-        if total.dim == 0 and straight and _is_batch(operand, named=False):
-            self._note(made, operand, lambda patch: _fix_handwritten(patch, made.exponentials, total))
-        elif isinstance(total.dim, int):
+        if made.total.dim == 0 and straight and _is_batch(operand, named=False):
+            self._note(made, operand, lambda patch: _fix_quotient(patch, made))
+        elif isinstance(made.total.dim, int) and made.total.dim != 0:
             self._other_axes.append(operand)
         return ()
 
@@ -249,11 +251,14 @@ print(softmax(np.array([[1, 2, 3, 6], [2, 4, 5, 6], [3, 8, 7, 6]])))
         ):
             event = dataclasses.replace(made, site=values.origin, calls=())
             related = (("here each row is an example", made.site),)
-            activation = values.activation
+            activation, quotient = values.activation, self._quotients.get(values.origin)
             if activation is not None:
-                self._note(event, values.of, lambda patch: _fix_activation(patch, activation), related)
-            else:
-                self._note(event, values.of, lambda patch: _fix_quotient(patch, values), related)
+                self._note(
+                    event, values.of, lambda patch: _fix_activation(patch, activation), related
+                )
+            elif quotient is not None:
+                operand = _operand(quotient.exponentials)
+                self._note(event, operand, lambda patch: _fix_quotient(patch, quotient), related)
         return ()
 
     def finish(self) -> Iterable[Report]:
@@ -267,3 +272,56 @@ print(softmax(np.array([[1, 2, 3, 6], [2, 4, 5, 6], [3, 8, 7, 6]])))
             "run it over the classes, `dim=1`"
         )
         self._found.setdefault(event.site, (operand, Report(event, message, related, fix)))
+
+
+def _operand(exponentials: v.Tensor) -> Any:
+    """Return what the exponentials are of, before it was shifted by its maximum."""
+    operand = exponentials.of
+    return operand.event.operand if _shift(exponentials) is not None else operand
+
+
+def _shift(exponentials: v.Tensor) -> v.Tensor | None:
+    """Return the maximum that was subtracted before, or None."""
+    shifted = exponentials.of
+    is_shifted = isinstance(shifted, v.Tensor) and shifted.meaning == v.SHIFTED
+    return shifted.event.maximum if is_shifted else None
+
+
+def _is_batch(operand: Any, named: bool) -> bool:
+    """Whether axis 0 of `operand` surely runs over examples, and axis 1 over several classes.
+
+    A layer makes a row of logits for each row that it gets. A matrix that is written down or drawn
+    may hold its examples in columns: it is one of rows only where it is `named` logits.
+    """
+    if not isinstance(operand, v.Tensor) or operand.rank != 2 or not operand.rows:
+        return False
+    if operand.meaning == v.LOGITS:
+        return operand.outputs != 1
+    return operand.meaning == v.PLAIN and not operand.numpy and (named or operand.learned)
+
+
+def _fix_activation(patch: Patch, activation: Activation) -> Fix | None:
+    layer = activation.layer
+    call = patch.call(activation.site if layer is None else layer.site)
+    if call is None:
+        return None
+    method = activation.style in {"method", "layer"}
+    axis = axis_argument(patch, call, method=method)
+    return None if axis is None else unsafe(MENDED, patch.replace(axis.value, "1"))
+
+
+def _fix_quotient(patch: Patch, made: Quotient) -> Fix | None:
+    reductions = [made.total]
+    shift = _shift(made.exponentials)
+    if shift is not None and shift.dim == 0:
+        reductions.append(shift)
+    edits: list[Edit] = []
+    for reduction in reductions:
+        found = along_rows(patch, reduction.origin, numpy=made.exponentials.numpy)
+        if found is None:
+            return None
+        edits += found
+    return unsafe(MENDED, *edits)
+
+
+MENDED = "Run it over the classes"

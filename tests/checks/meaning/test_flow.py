@@ -78,7 +78,7 @@ def step(model, x, y):
 from torch.nn import CrossEntropyLoss as CE, Softmax as SM
 criterion = CE()
 def step(model, x, y):
-    return criterion(SM(dim=1)(model(x)), y)
+    return criterion(SM(dim=1)(model(x)), y)  # softmax
 """,
         """
 from torch.nn import CrossEntropyLoss as CE, ReLU as SM
@@ -148,7 +148,7 @@ def step(model, x, y):
 def step(model, x, y):
     import torch.nn.functional as F
     from torch import softmax as sm
-    return F.cross_entropy(sm(model(x), 1), y)
+    return F.cross_entropy(sm(model(x), 1), y)  # softmax
 """,
         """
 def softmax(x):
@@ -957,7 +957,7 @@ def step(model, x, y):
     "a default argument that is a function": (
         """
 def step(model, x, y, activation=F.softmax):
-    return F.cross_entropy(activation(model(x), dim=1), y)
+    return F.cross_entropy(activation(model(x), dim=1), y)  # softmax
 """,
         """
 def step(model, x, y, activation=None):
@@ -1076,7 +1076,7 @@ def step(model, x, y):
         """
 import functools
 def head(activation, z):
-    return activation(z, dim=1)
+    return activation(z, dim=1)  # softmax
 predict = functools.partial(head, F.softmax)
 def step(model, x, y):
     return F.cross_entropy(predict(model(x)), y)
@@ -1274,7 +1274,7 @@ def head():
     return nn.Softmax(dim=1)
 @torch.no_grad()
 def evaluate(model, x, y):
-    return F.cross_entropy(head()(model(x)), y)
+    return F.cross_entropy(head()(model(x)), y)  # softmax
 """,
         """
 @torch.no_grad()
@@ -1489,21 +1489,22 @@ def step(model, xs, y):
     return F.cross_entropy(p, y)
 """,
     ),
-    "the value of the last round": (
-        """
-def step(model, loader):
-    p = F.softmax(model(0), 1)
-    for x, y in loader:
-        loss = F.cross_entropy(p, y)
-        p = F.softmax(model(x), 1)
-    return loss
-""",
+    "the value of the first round": (
         """
 def step(model, loader):
     p = F.softmax(model(0), 1)
     for x, y in loader:
         loss = F.cross_entropy(p, y)
         p = model(x)
+    return loss
+""",
+        """
+def step(model, loader):
+    p = model(0)
+    for x, y in loader:
+        loss = F.cross_entropy(p, y)
+        p = model(x)
+        F.softmax(p, 1)
     return loss
 """,
     ),
@@ -1518,11 +1519,30 @@ def train(model, batches):
 """,
         """
 def train(model, batches):
-    p = F.softmax(model(0), 1)
+    p = model(0)
     while len(batches):
         x, y = batches.pop()
         loss = F.cross_entropy(p, y)
         p = model(x)
+    return F.softmax(p, 1)
+""",
+    ),
+    "a flag that the loop changes": (
+        """
+def train(model, loader):
+    first = True
+    for x, y in loader:
+        if first:
+            first = False
+            continue
+        F.cross_entropy(F.softmax(model(x), 1), y).backward()
+""",
+        """
+def train(model, loader):
+    p, ready = F.softmax(model(0), 1), False
+    while not ready:
+        p, ready = model(p), True
+    return F.cross_entropy(p, loader.targets)
 """,
     ),
     "break and continue": (
@@ -1789,7 +1809,7 @@ def step(model, x, y):
 def softmax(z):
     z = z - z.max(dim=1, keepdim=True).values
     e = torch.exp(z)
-    return e / e.sum(dim=1, keepdim=True)
+    return e / e.sum(dim=1, keepdim=True)  # softmax
 def step(model, x, y):
     return F.cross_entropy(softmax(model(x)), y)
 """,

@@ -81,11 +81,12 @@ def _fix(code: str, text: str, match: re.Match[str]) -> Fix | None:
         return None
     content = {
         "_breaks": "good_loss(",
-        "_grows": match[0] + "_grows",
         "_loops": "bad_loss_loops_back",
         "_loops_back": "bad_loss_loops",
         "_kanji": "good_字",
     }.get(match[1] or "", "good_loss")
+    if match[0].endswith("_grows"):
+        content = match[0] + "_grows"
     edits = [Edit(*match.span(), content)]
     if match[1] == "_imports" and "# import x\n" not in text:
         edits.insert(0, Edit(0, 0, "# import x\n"))
