@@ -24,8 +24,9 @@ def assert_found(program: str, folder: Path, files: Mapping[str, str] | None = N
 
 
 def assert_quiet(program: str, folder: Path, files: Mapping[str, str] | None = None) -> None:
-    """Assert that no rule at all has a finding in `program`."""
-    shown = [f"line {f.place.row}: {f.code} {f.message}" for f in lint(program, folder, files or {})]
+    """Assert that `program` has no finding, but for how a logarithm is written (LG4)."""
+    findings = [f for f in lint(program, folder, files or {}) if not f.code.startswith("LG4")]
+    shown = [f"line {f.place.row}: {f.code} {f.message}" for f in findings]
     assert not shown, "\n".join([*shown, "in:", program])
 
 

@@ -29,9 +29,9 @@ def without(patch: Patch, activation: Activation) -> Edit | None:
         return patch.remove_layer(call)
     if activation.style == "method":
         value = getattr(call.func, "value", None)
-        return None if value is None else patch.put(call, value)
+        return None if value is None else patch.drop_idle(patch.put(call, value))
     operand = patch.argument(call, 0, "input")
-    return None if operand is None else patch.put(call, operand.value)
+    return None if operand is None else patch.drop_idle(patch.put(call, operand.value))
 
 
 def instead(patch: Patch, activation: Activation, name: str) -> tuple[Edit, ...] | None:

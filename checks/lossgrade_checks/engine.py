@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossgrade_checks.finding import Finding, Place, Related
-from lossgrade_checks.project import Project
+from lossgrade_checks.project import Project, program_of
 from lossgrade_checks.rule import Report, Rule
 from lossgrade_checks.source import Source, Unreadable, read_source
 
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
 
     from lossgrade_checks.fixes import Patch
     from lossgrade_checks.meaning.events import Event
+    from lossgrade_checks.meaning.program import Program
     from lossgrade_checks.meaning.values import Site
 
 __all__ = ["Project", "check"]
@@ -29,49 +28,17 @@ def check(source: Source, rules: Sequence[type[Rule]], project: Project) -> list
     A program that cannot be parsed gives one finding, LG000.
     """
     active = project.gate.open_for(source, rules)
-    if not active and syntax_error(source) is None:
-        return []
-
-    import libcst as cst
-
-    from lossgrade_checks.meaning.follow import follow
-    from lossgrade_checks.meaning.lower import lower
-
     try:
-        tree = cst.parse_module(source.text)
-        program, nodes = lower(tree)
+        program = program_of(source.text)
         project.keep(source.path, program)
-        events = follow(project, str(source.path), program)
-        reports = list(_reports([rule() for rule in active], events))
-    except cst.ParserSyntaxError as error:
-        found = syntax_error(source)
-        row, column = error.editor_line, error.editor_column
-        return [found or _unparsed(source, f"LibCST cannot parse it: {error.message}", row, column)]
+        if not active or not _reports(active, source, program, project):
+            return []
+        return _findings(source, active, project, None)
     except RecursionError:
         return [_unparsed(source, "nested too deeply to be followed: split the expression", 1, 1)]
-    if not reports:
-        return []
-    return _findings(source, tree, nodes, reports)
-
-
-def syntax_error(source: Source) -> Finding | None:
-    """Return the finding for a program that Python cannot parse, or None.
-
-    Python's own parser says best where and why.
-    """
-    try:
-        with warnings.catch_warnings():
-            # What Python warns of in somebody's strings is not our subject.
-            warnings.simplefilter("ignore")
-            ast.parse(source.text)
     except SyntaxError as error:
-        # A tokenizer's error may have no line, and an error at the end one line too many.
-        return _unparsed(source, f"cannot be parsed: {error.msg}", error.lineno or 1, error.offset or 1)
-    except ValueError as error:
-        return _unparsed(source, f"cannot be parsed: {error}", 1, 1)
-    except (RecursionError, MemoryError):
-        return None
-    return None
+        # LibCST may know a newer Python than the one that runs it.
+        return _findings(source, active, project, error)
 
 
 def _unparsed(source: Source, message: str, row: int, column: int) -> Finding:
@@ -82,21 +49,27 @@ def _unparsed(source: Source, message: str, row: int, column: int) -> Finding:
     return Finding("LG000", "syntax-error", message, "error", source.place(offset, offset))
 
 
-def _reports(rules: Sequence[Rule], events: Iterable[Event]) -> Iterable[tuple[Rule, Report]]:
-    listeners: dict[str, list[tuple[Rule, Callable[[Event], Iterable[Report]]]]] = {}
-    for kind, method in HANDLERS.items():
-        listeners[kind] = [
+def _reports(
+    rules: Sequence[type[Rule]], source: Source, program: Program, project: Project
+) -> list[tuple[Rule, Report]]:
+    from lossgrade_checks.meaning.follow import follow
+
+    made = [rule() for rule in rules]
+    listeners: dict[str, list[tuple[Rule, Callable[[Event], Iterable[Report]]]]] = {
+        kind: [
             (rule, getattr(rule, method))
-            for rule in rules
+            for rule in made
             if getattr(type(rule), method) is not getattr(Rule, method)
         ]
-    for event in events:
-        for rule, listen in listeners[type(event).__name__]:
-            for report in listen(event):
-                yield rule, report
-    for rule in rules:
-        for report in rule.finish():
-            yield rule, report
+        for kind, method in HANDLERS.items()
+    }
+    found = [
+        (rule, report)
+        for event in follow(project, str(source.path), program)
+        for rule, listen in listeners[type(event).__name__]
+        for report in listen(event)
+    ]
+    return found + [(rule, report) for rule in made for report in rule.finish()]
 
 
 # The method of a rule that is called for each kind of event.
@@ -114,19 +87,30 @@ HANDLERS = {
 
 
 def _findings(
-    source: Source,
-    tree: cst.Module,
-    nodes: Sequence[cst.CSTNode],
-    reports: Iterable[tuple[Rule, Report]],
+    source: Source, rules: Sequence[type[Rule]], project: Project, error: SyntaxError | None
 ) -> list[Finding]:
+    """Return the findings, from LibCST's tree; `error` is what Python's parser says of the text."""
+    import libcst as cst
+
     from lossgrade_checks.fixes import Patch
+    from lossgrade_checks.meaning.lower import lower
     from lossgrade_checks.positions import Positions
 
+    try:
+        tree = cst.parse_module(source.text)
+        program, nodes = lower(tree)
+    except cst.ParserSyntaxError as other:
+        if error is None:
+            message = f"LibCST cannot parse it: {other.message}"
+            return [_unparsed(source, message, other.editor_line, other.editor_column)]
+        # Python's own parser says best where and why.
+        message = f"cannot be parsed: {error.msg}"
+        return [_unparsed(source, message, error.lineno or 1, error.offset or 1)]
     path = str(source.path)
     places = _Places(source, nodes, Positions(tree, source.text))
     patch = Patch(path, source.text, nodes, places.positions)
     found: dict[tuple[str, int], Finding] = {}
-    for rule, report in reports:
+    for rule, report in _reports(rules, source, program, project):
         number = _stands_at(path, report)
         if number is None:
             continue

@@ -19,11 +19,14 @@ SCORES = frozenset({v.LOGITS, v.PROBABILITIES, v.LOG_PROBABILITIES, v.SIGMOID, v
 ANSWERS = frozenset({v.ONE_HOT, v.CLASS_INDICES, "zeros and ones", "zeros"})
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_LABEL = frozenset("y ys yb label labels lbl lbls target targets gt truth true onehot".split())
-_DATA = frozenset("x xs xb img imgs image images data batch".split())
+_LABEL = frozenset(
+    {"y", "ys", "yb", "label", "labels", "lbl", "lbls", "target", "targets", "gt", "truth", "true"}
+    | {"onehot"}
+)
+_DATA = frozenset({"x", "xs", "xb", "img", "imgs", "image", "images", "data", "batch"})
 _PREDICTION = frozenset(
-    "hat pred preds predicted prediction predictions out output outputs logit logits prob probs "
-    "score scores student teacher fake recon".split()
+    {"hat", "pred", "preds", "predicted", "prediction", "predictions", "out", "output", "outputs"}
+    | {"logit", "logits", "prob", "probs", "score", "scores", "student", "teacher", "fake", "recon"}
 )
 
 

@@ -87,7 +87,7 @@ class Patch:
         return None if operand is None else self.put(call, operand)
 
     def put(self, whole: cst.BaseExpression, part: cst.BaseExpression) -> Edit:
-        """Return the edit that leaves `part` of the expression `whole`, in parentheses if needed."""
+        """Return the edit that leaves `part` of `whole`, in parentheses where they are needed."""
         import libcst as cst
 
         content = self.source(part)
@@ -98,6 +98,23 @@ class Patch:
         alone = alone and (before[-1:] in {"=", ",", "("} or before.endswith("return"))
         argument = any(arg.value is whole for call in self._calls() for arg in call.args)
         return Edit(start, end, content if atom or alone or argument else f"({content})")
+
+    def drop_idle(self, edit: Edit) -> Edit:
+        """Return `edit`, or where it leaves `x = x`, the edit that removes that line.
+
+        The line stays where it may be all there is in its block.
+        """
+        first = self.text.rfind("\n", 0, edit.start) + 1
+        head = re.fullmatch(r"([ \t]*)([\w.]+)[ \t]*=[ \t]*", self.text[first : edit.start])
+        rest = re.compile(r"[ \t]*\r?\n").match(self.text, edit.end)
+        if head is None or rest is None or head[2] != edit.content:
+            return edit
+        before = self.text[:first].rstrip().rpartition("\n")[2]
+        inside = before.removeprefix(head[1])
+        sibling = before.startswith(head[1]) and not inside[:1].isspace()
+        if not sibling or inside.startswith("#"):
+            return edit
+        return Edit(first, rest.end(), "")
 
     def _calls(self) -> Iterable[cst.Call]:
         import libcst as cst
@@ -201,6 +218,43 @@ class Patch:
             return Edit(self._argument(call.args[index - 1])[1], end, "")
         return Edit(start, end, "")
 
+    def functional(self, name: str) -> tuple[str, tuple[Edit, ...]]:
+        """Return how the file says `torch.nn.functional.name`, and the import it needs for that."""
+        alias = self._bound("torch.nn.functional", "torch.nn", "functional")
+        if alias:
+            return f"{alias}.{name}", ()
+        alias = self._bound("torch.nn", "torch", "nn")
+        if alias:
+            return f"{alias}.functional.{name}", ()
+        function, added = self.of_torch(name)
+        return function.replace(f".{name}", f".nn.functional.{name}"), added
+
+    def of_torch(self, name: str) -> tuple[str, tuple[Edit, ...]]:
+        """Return how the file says `torch.name`, and the import that it needs for that."""
+        alias = self._bound("torch", "", "")
+        if alias:
+            return f"{alias}.{name}", ()
+        first = _IMPORT.search(self.text)
+        start = 0 if first is None else first.start()
+        return f"torch.{name}", (Edit(start, start, "import torch\n"),)
+
+    def _bound(self, module: str, package: str, member: str) -> str:
+        """Return the name that the top level of the file binds to `module`, or ""."""
+        dotted = re.escape(module)
+        found = re.search(rf"^import +{dotted}(?: +as +(\w+))? *(?:#.*)?$", self.text, re.MULTILINE)
+        if found is not None:
+            return found[1] or module
+        if package:
+            found = re.search(
+                rf"^from +{re.escape(package)} +import\b[^#\n]*?\b{member}\b(?: +as +(\w+))?",
+                self.text,
+                re.MULTILINE,
+            )
+            return "" if found is None else found[1] or member
+        # `import os, torch`; a submodule binds its package too.
+        pattern = rf"^import +(?:[^#\n]*, *)?{dotted}(?:\.\w+)* *(?:,|#|$)"
+        return module if re.search(pattern, self.text, re.MULTILINE) else ""
+
     def arguments(self, call: cst.Call, content: str) -> Edit:
         """Return the edit that puts `content` in the place of all arguments of a call."""
         end = self.span(call)[1] - 1
@@ -235,6 +289,7 @@ class Patch:
         return start, end
 
 
+_IMPORT = re.compile(r"^(?:import|from)[ \t]+(?!__future__)", re.MULTILINE)
 _FROM_TORCH = re.compile(
     r"^[ \t]*from[ \t]+torch[\w.]*[ \t]+import[ \t]*(?P<names>\([^)#]*\)|[^\n#(]*)", re.MULTILINE
 )

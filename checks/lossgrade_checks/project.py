@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,10 +52,21 @@ class Project:
     def submodule(self, module: ModuleValue, name: str) -> ModuleValue | None:
         """Return the file `name` of the package `module`, or None."""
         path = Path(module.path)
-        if path.name != "__init__.py":
+        if path.name == "__init__.py":
+            path = path.parent
+        elif path.suffix == ".py":
             return None
-        found = self._file(path.parent, (name,))
-        return self._module(found) if found is not None else None
+        found = self._file(path, (name,))
+        if found is not None:
+            return self._module(found)
+        return ModuleValue(str(path / name)) if self._listing(path / name) else None
+
+    def folder(self, module: ModuleValue, name: str) -> ModuleValue | None:
+        """Return the folder that `module` imports as the package `name`, or None."""
+        for root in self._roots(Path(module.path).parent):
+            if name in self._listing(root):
+                return ModuleValue(str(root / name))
+        return None
 
     def find(self, importer: Path, level: int, name: str) -> Path | None:
         """Return the path of the file that `importer` imports as `name`, or None."""
@@ -143,13 +156,30 @@ class Project:
 
 
 def _lowered(path: Path) -> Program | None:
-    import libcst as cst
-
-    from lossgrade_checks.meaning.lower import lower
-
     try:
-        tree = cst.parse_module(read_source(path, path.read_bytes()).text)
-        return lower(tree)[0]
-    except (OSError, Unreadable, cst.ParserSyntaxError, RecursionError):
+        return program_of(read_source(path, path.read_bytes()).text)
+    except (OSError, Unreadable, SyntaxError, RecursionError):
         # It is reported when it is linted itself.
         return None
+
+
+def program_of(text: str) -> Program:
+    """Return the program of a file, from Python's own tree: the fastest way.
+
+    Raises:
+        SyntaxError: Python cannot parse it.
+        RecursionError: it is nested too deeply to be followed.
+    """
+    from lossgrade_checks.meaning.lower_ast import lower_ast
+
+    with warnings.catch_warnings():
+        # What Python warns of in somebody's strings is not our subject.
+        warnings.simplefilter("ignore")
+        try:
+            tree = ast.parse(text)
+        except ValueError as error:
+            # A null byte.
+            raise SyntaxError(str(error)) from error
+        except MemoryError as error:
+            raise RecursionError from error
+    return lower_ast(tree)

@@ -38,6 +38,29 @@ def keeping(patch: Patch, site: Site | None, *, numpy: bool) -> tuple[Edit, ...]
     return (patch.set_keyword(call, spelled, "True"),)
 
 
+def maximum_of(
+    patch: Patch, call: cst.Call, operand: cst.BaseExpression, dim: object, *, numpy: bool
+) -> str | None:
+    """Return the text of the maximum of `operand` over `dim`, with the axis kept.
+
+    `call` is a call of the same library: `np.exp(z)`, whose module is named alike.
+    """
+    import libcst as cst
+
+    named = isinstance(operand, cst.Name | cst.Attribute | cst.Subscript)
+    if not named or not (isinstance(dim, int) or dim == "all"):
+        # Anything else would be computed twice.
+        return None
+    tensor = patch.source(operand)
+    if not numpy:
+        return f"{tensor}.amax(dim={dim}, keepdim=True)" if dim != "all" else f"{tensor}.max()"
+    module = getattr(call.func, "value", None)
+    axis = f", axis={dim}, keepdims=True" if dim != "all" else ""
+    if is_method(call) or not isinstance(module, cst.Name):
+        return f"{tensor}.max({axis.removeprefix(', ')})"
+    return f"{module.value}.max({tensor}{axis})"
+
+
 def along_rows(patch: Patch, site: Site | None, *, numpy: bool) -> tuple[Edit, ...] | None:
     """Return the edits by which a reduction over axis 0 runs over axis 1 and keeps it."""
     call = patch.call(site)

@@ -40,6 +40,9 @@ PROBABILITIES = EXP | {
 # By its name alone.
 SOFTMAX = PROBABILITIES - EXP - {"Softmax2d"}
 LOG_PROBABILITIES = LOG | {"log_softmax", "LogSoftmax", "logsumexp"}
-SIGMOID = EXP | {"sigmoid", "sigmoid_", "Sigmoid", "expit", "logsigmoid", "LogSigmoid"}
+SIGMOID = EXP | {"sigmoid", "sigmoid_", "Sigmoid", "expit", "log_expit", "logsigmoid", "LogSigmoid"}
 # The layers whose outputs are logits.
 OUTPUT_LAYERS = frozenset(path.rpartition(".")[2] for path in tables.LAYER_OUTPUTS)
+SCORES = PROBABILITIES | LOG_PROBABILITIES | SIGMOID | OUTPUT_LAYERS
+# By which a loss is known to be trained on.
+TRAINS = frozenset({"backward", "manual_backward", "grad", "training_step", "compute_loss"})

@@ -12,6 +12,7 @@ import pytest
 
 from lossgrade_checks import start
 from lossgrade_checks.prefilter import might_matter
+from lossgrade_checks.rules import all_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,16 @@ CLEAN = "import os\n\n\ndef f(x):\n    return os.path.expanduser(x)\n"
 def test_a_marker_is_found(text: str, found: bool) -> None:
     assert might_matter(text.encode()) == found
     assert might_matter(text.upper().encode()) == found or "\\" in text
+
+
+def test_what_a_rule_finds_holds_a_marker() -> None:
+    hidden = [
+        (rule.code, example.bad)
+        for rule in all_rules()
+        for example in rule.examples
+        if not might_matter(example.bad.encode())
+    ]
+    assert hidden == []
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_version_and_help_as_a_process() -> None:
     assert command("--version").stdout.startswith("lossgrade 0.")
     helped = command("--help")
     assert helped.returncode == 0
-    for word in ("assignment", "schema", "demo", "pytest --submission"):
+    for word in ("check", "rule", "assignment", "schema", "demo", "pytest --submission"):
         assert word in helped.stdout
 
 

@@ -34,6 +34,9 @@ def _instance(run: Run, value: v.Instance, name: str) -> Any:
     if found is None:
         if name == "__class__":
             return value.cls
+        if name == "module":
+            # What DataParallel wraps: the wrapper is followed as the model itself.
+            return value
         return v.Method(value, name)
     return _taken_from(run, found, value)
 
@@ -119,12 +122,25 @@ def put(run: Run, holder: Any, name: str, value: Any) -> None:
         setter = holder.cls.lookup(f"{name}.setter")
         if isinstance(setter, v.FunctionValue):
             calls.call(run, v.Bound(setter, holder), calls.Arguments((value,)), None)
-        else:
-            run.trail.store(holder.slots, name, value)
+            return
+        if "children" in holder.slots:
+            # A layer assigned to an attribute of a Sequential would be one of its layers.
+            _forget_children(run, holder, value)
+        default = holder.cls.lookup(name)
+        if not isinstance(default, v.FunctionValue | None) and name not in holder.slots:
+            # So that it is known what it is where this assignment is not made.
+            holder.slots[name] = default
+        run.trail.store(holder.slots, name, value)
     elif isinstance(holder, v.Heap):
         run.trail.store(holder.slots, name, value)
     elif isinstance(holder, v.ModuleValue):
         run.trail.store(holder.scope.names, name, value)
+
+
+def _forget_children(run: Run, holder: v.Instance, value: Any) -> None:
+    if not isinstance(value, v.Constant | v.Tensor):
+        kind = getattr(holder.slots["children"], "kind", "list")
+        run.trail.store(holder.slots, "children", v.Sequence(kind, None))
 
 
 # --- items --------------------------------------------------------------------------------------
@@ -156,6 +172,9 @@ def _item_of_instance(
     if isinstance(method, v.FunctionValue):
         key = index[0] if len(index) == 1 else v.Sequence("tuple", tuple(index))
         return calls.call(run, v.Bound(method, value), calls.Arguments((key,)), None)
+    children = value.slots.get("children")
+    if isinstance(children, v.Sequence):
+        return item(run, children, index, node)
     items = expressions.items_of(value)
     if items is not None and len(index) == 1:
         return _item_of_sequence(v.Sequence("tuple", items), index[0], node)

@@ -316,6 +316,9 @@ def field_default(run: Run, value: Any) -> Any:
 
 
 def _call_instance(run: Run, made: v.Instance, args: Arguments, node: p.Call | None) -> Any:
+    replaced = made.slots.get("forward")
+    if replaced is not None:
+        return call(run, replaced, args, node)
     for name in ("__call__", "forward"):
         method = made.cls.lookup(name)
         if isinstance(method, v.FunctionValue):
@@ -358,7 +361,14 @@ def _call_inherited(
         if isinstance(key, v.Constant):
             child = args.get(1, "module") or v.Unknown()
             run.trail.store(made.slots, key.value, child)
+    children = made.slots.get("children")
+    if isinstance(children, v.Sequence) and name in library.GROWS:
+        library.call_method(run, v.Method(children, name), args, node)
+        return made
+    if name in {"add_module", "register_module"}:
         return v.NONE
+    if name == "__call__":
+        return _call_instance(run, made, args, node)
     if name == "manual_backward":
         library.backward(run, args.get(0, "loss"), node)
         return v.NONE

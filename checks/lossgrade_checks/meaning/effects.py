@@ -20,7 +20,9 @@ from lossgrade_checks.meaning.run import Run
 
 # A number up to this that is added to probabilities is there to guard a logarithm.
 SMALL = 1e-2
-KEEPS_UNDER_SCALING = frozenset({v.LOGITS, v.LOG_PROBABILITIES, v.LOG, v.LOSS, v.ONE_HOT})
+KEEPS_UNDER_SCALING = frozenset(
+    {v.LOGITS, v.LOG_PROBABILITIES, v.LOG, v.LOSS, v.ONE_HOT, "squared error"}
+)
 
 
 class Use(NamedTuple):
@@ -102,7 +104,7 @@ def activate(
 
 def axis_of(value: Any) -> int | None:
     """Return the axis that an argument names, or None when it is not known."""
-    found = number(value)
+    found = value.value if isinstance(value, v.Constant) else None
     return found if isinstance(found, int) else None
 
 
@@ -127,6 +129,8 @@ def _same(_: Run, use: Use) -> Any:
         return requiring_grad(use.operand)
     if use.name in {"asarray", "as_tensor"} and not isinstance(use.operand, v.Tensor | v.Unknown):
         return literal(use.operand, use.args, use.numpy)
+    if "dtype" in use.args.keywords and isinstance(use.operand, v.Tensor):
+        return use.operand._replace(dtype=dtype_of(use.args.keywords["dtype"]))
     return use.operand
 
 
@@ -187,6 +191,8 @@ def cast_unknown(receiver: Any, name: str) -> Any:
 def _dtype(_: Run, use: Use) -> Any:
     if use.name in {"type", "astype"}:
         dtype = dtype_of(use.args.get(0, "dtype"))
+        if dtype is None and isinstance(use.operand, v.Tensor):
+            return use.operand._replace(dtype=None)
         return with_dtype(use.operand, dtype) if dtype else use.operand
     return with_dtype(use.operand, tables.DTYPES[use.name])
 
@@ -222,13 +228,15 @@ def _guard(_: Run, use: Use) -> Any:
         use.operand.event.guarded = True
     if not isinstance(use.operand, v.Tensor):
         return v.Tensor(of=use.operand, guarded=guards)
-    return use.operand._replace(guarded=use.operand.guarded or guards)
+    return use.operand._replace(
+        guarded=use.operand.guarded or guards, clamped=use.operand.clamped or guards
+    )
 
 
 def _maximum_of_two(_: Run, use: Use) -> Any:
     other = number(use.args.get(0, "other", "x2"))
     if other is not None and 0 < other <= SMALL:
-        return tensor(use.operand)._replace(guarded=True)
+        return tensor(use.operand)._replace(guarded=True, clamped=True)
     return v.Unknown()
 
 
@@ -311,7 +319,12 @@ def _unsqueeze(_: Run, use: Use) -> Any:
 
 def _select(_: Run, use: Use) -> Any:
     if not isinstance(use.operand, v.Tensor):
+        picks = use.name in {"gather", "take_along_dim", "take_along_axis"}
+        if picks and isinstance(use.operand, v.Unknown) and use.operand.source == "parameter":
+            return v.Unknown("picked", use.operand.name)
         return v.Unknown()
+    if use.operand.meaning == v.LOG:
+        return use.operand._replace(rank=None, note="picked")
     return use.operand._replace(rank=None, outputs=None, rows=False)
 
 
@@ -336,7 +349,8 @@ def indexed(run: Run, value: Any, index: list[Any], node: p.Subscript) -> Any:
         )
     if value.data:
         return v.Tensor(rows=True, data=True)
-    return value._replace(rank=None, outputs=None, rows=False, dim=None)
+    note = "picked" if picks else "part"
+    return value._replace(rank=None, outputs=None, rows=False, dim=None, note=note)
 
 
 def _picks(parts: tuple[p.Expression, ...], index: list[Any]) -> bool:
@@ -468,12 +482,15 @@ def _exp(run: Run, use: Use) -> Any:
         base.event.exponentiated = True
     return v.Tensor(
         v.EXP, of=use.operand, rank=base.rank, rows=base.rows, learned=base.learned, dtype="float",
-        numpy=use.numpy, origin=run.site(use.node.number),
+        numpy=use.numpy, origin=run.site(use.node.number), note=base.note,
     )  # fmt: skip
 
 
 def _log(run: Run, use: Use) -> Any:
     base = tensor(use.operand)
+    if "where" in use.args.keywords:
+        # NumPy takes it there alone.
+        return v.Tensor(v.LOG, of=v.Tensor(guarded=True), rank=base.rank)
     event = Logarithm(
         *run.context(use.node.number), use.operand, use.operand_node, use.node, use.path
     )
@@ -509,6 +526,9 @@ def _literal(run: Run, use: Use) -> Any:
 def literal(operand: Any, args: Any, numpy: bool) -> Any:
     """Return the tensor of a nested list of numbers; a tensor stays what it is."""
     if isinstance(operand, v.Tensor):
+        given = args.get(0, "dtype")
+        if given is not None:
+            operand = operand._replace(dtype=dtype_of(given))
         return operand._replace(cut=operand.cut or "detach") if not numpy else operand
     if not isinstance(operand, v.Sequence):
         return v.Tensor(of=operand, cut="detach") if isinstance(operand, v.Unknown) else v.Tensor()
@@ -564,7 +584,11 @@ def _drawn_int(_: Run, use: Use) -> Any:
 
 
 def _arange(_: Run, use: Use) -> Any:
-    return v.Tensor(dtype=dtype_of(use.args.keywords.get("dtype")) or "int", rank=1)
+    bounds = [number(bound) for bound in (use.operand, *use.args.positional)]
+    kind = "float" if any(isinstance(bound, float) for bound in bounds) else None
+    default = "int" if all(isinstance(bound, int) for bound in bounds) else kind
+    given = use.args.keywords.get("dtype")
+    return v.Tensor(dtype=default if given is None else dtype_of(given), rank=1)
 
 
 def _filled(_: Run, use: Use) -> Any:
@@ -811,7 +835,7 @@ def _times(run: Run, node: Any, left: Any, right: Any) -> Any:
                 # `y * log_softmax(z)`: a weighted logarithm; its sum is negated to be a loss.
                 return base._replace(meaning=v.LOG, of=v.Tensor(guarded=True), rank=None)
             return v.Tensor()
-        if base.meaning == v.LOGITS and number(other) is not None:
+        if base.meaning in {v.LOGITS, "squared error"} and number(other) is not None:
             return base
     if left is right and tensor(left).meaning == "difference":
         return tensor(left)._replace(meaning="squared error")
@@ -831,7 +855,7 @@ def divide(run: Run, node: Any, left: Any, right: Any) -> Any:
     a, b = tensor(left), tensor(right)
     if a.meaning == v.EXP and b.meaning == v.SUM and same(b.of, left):
         run.events.append(Quotient(*run.context(node.number), a, b, node))
-        dim = b.dim if isinstance(b.dim, int) and a.note != "moved" else None
+        dim = b.dim if isinstance(b.dim, int) and not a.note else None
         return v.Tensor(
             v.PROBABILITIES, dim=dim, origin=run.site(node.number), of=a.of, rank=a.rank,
             rows=a.rows, learned=a.learned, dtype="float", numpy=a.numpy,

@@ -150,8 +150,8 @@ def _same(operator: str, left: Any, right: Any) -> bool | None:
     """Return whether two values are the same, or None when it is not known."""
     if isinstance(left, v.Constant) and isinstance(right, v.Constant):
         return left == right
-    if right == v.NONE and isinstance(left, v.Tensor | v.Heap | v.FunctionValue | v.External):
-        return False
+    if right == v.NONE and isinstance(left, v.Tensor | v.Heap):
+        return None if left.optional else False
     return None
 
 
@@ -183,7 +183,9 @@ def truth(run: Run, node: p.Expression) -> bool | None:
 def _known_truth(value: Any) -> bool | None:
     if isinstance(value, v.Constant):
         return bool(value.value)
-    if isinstance(value, v.Layer | v.Instance | v.FunctionValue | v.ClassValue | v.Partial):
+    if isinstance(value, v.Layer | v.Instance):
+        return None if value.optional else True
+    if isinstance(value, v.ClassValue):
         return True
     if isinstance(value, v.External):
         # What a library's name holds may be false: `torch.cuda.is_available` is called first,
@@ -353,6 +355,8 @@ def items_of(value: Any) -> tuple[Any, ...] | None:
         return value.items
     if isinstance(value, v.Dictionary) and value.complete:
         return tuple(v.Constant(key) for key in value.slots)
+    if isinstance(value, v.Instance) and isinstance(value.slots.get("children"), v.Sequence):
+        return items_of(value.slots["children"])
     if isinstance(value, v.Instance) and "typing.NamedTuple" in value.cls.outside():
         return tuple(value.slots.get(name) or v.Unknown() for name in value.cls.fields)
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lossgrade_checks.meaning import expressions as e
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import tables
 from lossgrade_checks.meaning import values as v
@@ -26,9 +27,13 @@ def import_module(run: Run, statement: p.Import) -> None:
     if statement.whole:
         run.bind(statement.name, find(run, 0, statement.module))
     else:
-        run.bind(statement.name, find(run, 0, statement.name))
+        found = find(run, 0, statement.name)
         if statement.module != statement.name:
-            run.project.load(run, run.module, 0, statement.module)
+            inner = run.project.load(run, run.module, 0, statement.module)
+            if inner is not None and isinstance(found, v.External):
+                # A package without an `__init__.py`.
+                found = run.project.folder(run.module, statement.name) or found
+        run.bind(statement.name, found)
 
 
 def import_from(run: Run, statement: p.ImportFrom) -> None:
@@ -64,8 +69,10 @@ def _member(run: Run, module: Any, name: str, statement: p.ImportFrom) -> Any:
 
 def _import_star(run: Run, module: Any) -> None:
     if isinstance(module, v.ModuleValue):
-        for name, value in module.scope.names.items():
-            if not name.startswith("_"):
+        names = module.scope.names
+        listed = e.items_of(names.get("__all__"))
+        for name, value in list(names.items()):
+            if v.Constant(name) in listed if listed is not None else not name.startswith("_"):
                 run.bind(name, value)
     elif isinstance(module, v.External):
         for name in tables.members(module.path):

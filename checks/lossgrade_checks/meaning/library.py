@@ -157,7 +157,7 @@ def apply_all(run: Run, layers: v.Sequence, args: Arguments, node: p.Call | None
     """Apply `layers` in turn to the first argument."""
     value = args.get(0, "input", "x")
     value = v.Unknown() if value is None else value
-    if layers.items is None:
+    if not isinstance(layers, v.Sequence) or layers.items is None:
         return v.Unknown()
     for layer in layers.items:
         value = calls.call(run, layer, calls.Arguments((value,)), node)
@@ -282,7 +282,7 @@ def _sequence_method(
         return receiver
     if name in {"forward", "__call__"}:
         return call_container(run, receiver, args, node)
-    if name in _GROWS:
+    if name in GROWS:
         _grow(run, receiver, name, args)
     elif name == "pop" and items:
         return _pop(run, receiver, items, args)
@@ -297,12 +297,12 @@ def _sequence_method(
 
 
 # The position of what each puts into a list.
-_GROWS = {"append": 0, "add_module": 1, "insert": 1, "extend": 0}
+GROWS = {"append": 0, "add_module": 1, "insert": 1, "extend": 0}
 
 
 def _grow(run: Run, receiver: v.Sequence, name: str, args: Arguments) -> None:
     """Follow what puts one or more items into a list or a container."""
-    found = args.get(_GROWS[name], "module")
+    found = args.get(GROWS[name], "module")
     found = v.Unknown() if found is None else found
     more: tuple[Any, ...] | None = (found,)
     element = found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import libcst as cst
 
 from lossgrade_checks.meaning import program as p
+from lossgrade_checks.meaning.lowering import Lowering
 
 OPERATORS: dict[type[cst.CSTNode], str] = {
     cst.Add: "+",
@@ -56,36 +58,17 @@ OPERATORS: dict[type[cst.CSTNode], str] = {
 CONSTANT_NAMES: dict[str, object] = {"None": None, "True": True, "False": False}
 
 
-class Lowering:
-    """Lowers one file. `nodes[number]` is the LibCST node of a numbered part."""
-
-    def __init__(self) -> None:
-        self.nodes: list[cst.CSTNode] = []
-        self.functions: list[p.Function] = []
-        self.size = 0
-        # What the innermost function assigns to attributes of its first parameter.
-        self._first = ""
-        self._stores: set[str] = set()
-        self._globals: set[str] = set()
-        self._nonlocals: set[str] = set()
-        self._generator = False
-        # The names that are assigned, in order.
-        self._bound: list[str] = []
+class _Lowering(Lowering):
+    """Lowers a LibCST tree."""
 
     def program(self, module: cst.Module) -> p.Program:
         """Return the program of a whole file."""
-        body = self._block(module.body)
-        return p.Program(body, self.functions, self.size)
-
-    def _number(self, node: cst.CSTNode) -> int:
-        self.nodes.append(node)
-        return len(self.nodes) - 1
+        return self.finished(self._block(module.body))
 
     # --- expressions ------------------------------------------------------------------------
 
     def expression(self, node: cst.CSTNode) -> p.Expression:
         """Return `node`, an expression, lowered."""
-        self.size += 1
         lower = EXPRESSIONS.get(type(node))
         return lower(self, node) if lower else p.Opaque(-1)
 
@@ -98,15 +81,25 @@ class Lowering:
         return p.Name(-1, node.value)
 
     def _integer(self, node: cst.Integer) -> p.Expression:
-        return p.Constant(-1, int(node.value.replace("_", ""), 0) if len(node.value) < 40 else 0)
+        return p.Constant(-1, ast.literal_eval(node.value))
 
     def _float(self, node: cst.Float) -> p.Expression:
         return p.Constant(-1, float(node.value))
 
     def _string(self, node: cst.SimpleString) -> p.Expression:
+        if "b" in node.prefix:
+            return p.Opaque(-1)
+        if "\\" in node.value or "\r" in node.value:
+            return p.Constant(-1, node.evaluated_value)
         quote = len(node.quote)
-        text = node.value[len(node.prefix) + quote : -quote]
-        return p.Constant(-1, text) if "b" not in node.prefix.lower() else p.Opaque(-1)
+        return p.Constant(-1, node.value[len(node.prefix) + quote : -quote])
+
+    def _concatenated(self, node: cst.ConcatenatedString) -> p.Expression:
+        left, right = self.expression(node.left), self.expression(node.right)
+        if type(left) is p.Constant and type(right) is p.Constant:
+            return p.Constant(-1, f"{left.value}{right.value}")
+        parts = [part for side in (left, right) if type(side) is p.Opaque for part in side.parts]
+        return p.Opaque(-1, tuple(parts))
 
     def _ellipsis(self, _: cst.Ellipsis) -> p.Expression:
         return p.Constant(-1, ...)
@@ -121,11 +114,11 @@ class Lowering:
 
     def _attribute(self, node: cst.Attribute) -> p.Expression:
         # `loss.data` cuts it off from its graph: a place to point at.
-        number = self._number(node) if node.attr.value == "data" else -1
+        number = self.number(node) if node.attr.value == "data" else -1
         return p.Attribute(number, self.expression(node.value), node.attr.value)
 
     def _call(self, node: cst.Call) -> p.Expression:
-        number = self._number(node)
+        number = self.number(node)
         function = self.expression(node.func)
         return p.Call(number, function, self._arguments(node.args))
 
@@ -140,9 +133,16 @@ class Lowering:
         )
 
     def _subscript(self, node: cst.Subscript) -> p.Expression:
-        number = self._number(node)
+        number = self.number(node)
         value = self.expression(node.value)
-        return p.Subscript(number, value, tuple([self._index(e.slice) for e in node.slice]))
+        parts = node.slice
+        if len(parts) == 1 and isinstance(parts[0].slice, cst.Index):
+            only = parts[0].slice.value
+            if isinstance(only, cst.Tuple):
+                # `x[(a, b)]` is `x[a, b]`.
+                index = [self.expression(element.value) for element in only.elements]
+                return p.Subscript(number, value, tuple(index))
+        return p.Subscript(number, value, tuple([self._index(e.slice) for e in parts]))
 
     def _index(self, node: cst.BaseSlice) -> p.Expression:
         if isinstance(node, cst.Slice):
@@ -152,13 +152,13 @@ class Lowering:
         return self.expression(node.value)
 
     def _binary(self, node: cst.BinaryOperation) -> p.Expression:
-        number = self._number(node)
+        number = self.number(node)
         left = self.expression(node.left)
         right = self.expression(node.right)
         return p.Binary(number, OPERATORS[type(node.operator)], left, right)
 
     def _unary(self, node: cst.UnaryOperation) -> p.Expression:
-        number = self._number(node)
+        number = self.number(node)
         operator = OPERATORS[type(node.operator)]
         operand = self.expression(node.expression)
         if (
@@ -174,7 +174,7 @@ class Lowering:
         return p.Boolean(-1, OPERATORS[type(node.operator)], left, right)
 
     def _comparison(self, node: cst.Comparison) -> p.Expression:
-        number = self._number(node)
+        number = self.number(node)
         left = self.expression(node.left)
         operators = tuple([OPERATORS[type(c.operator)] for c in node.comparisons])
         rights = tuple([self.expression(c.comparator) for c in node.comparisons])
@@ -239,13 +239,12 @@ class Lowering:
         return self.expression(node.value)
 
     def _lambda(self, node: cst.Lambda) -> p.Expression:
-        number = self._number(node)
+        number = self.number(node)
         parameters = self._parameters(node.params)
-        outer = self._enter(parameters)
+        outer = self.enter(parameters)
         body = (p.Return(self.expression(node.body)),)
-        self._leave(outer)
-        function = p.Function(number, "<lambda>", parameters, body)
-        self.functions.append(function)
+        function = self.function(number, "<lambda>", parameters, body)
+        self.leave(outer)
         return function
 
     # --- statements -------------------------------------------------------------------------
@@ -270,7 +269,6 @@ class Lowering:
         return tuple(lowered)
 
     def _statement(self, node: cst.CSTNode, into: list[p.Statement]) -> None:
-        self.size += 1
         lower = STATEMENTS.get(type(node))
         if lower:
             into.extend(lower(self, node))
@@ -291,65 +289,31 @@ class Lowering:
             yield p.Assign((self._target(node.target),), value)
 
     def _augment(self, node: cst.AugAssign) -> Iterable[p.Statement]:
-        number = self._number(node)
+        number = self.number(node)
         value = self.expression(node.value)
         target = self._target(node.target)
         yield p.Augment(number, OPERATORS[type(node.operator)], target, value)
 
     def _target(self, node: cst.CSTNode) -> p.Expression:
-        target = self.expression(node)
-        self._note_store(target)
-        return target
-
-    def _note_store(self, target: p.Expression) -> None:
-        if type(target) is p.Name:
-            self._bound.append(target.id)
-        elif type(target) is p.Attribute:
-            if type(target.value) is p.Name and target.value.id == self._first:
-                self._stores.add(target.name)
-        elif type(target) is p.Display:
-            for item in target.items:
-                self._note_store(item.value)
+        return self.stored(self.expression(node))
 
     def _define(self, node: cst.FunctionDef) -> Iterable[p.Statement]:
-        number = self._number(node)
+        number = self.number(node)
         decorators = tuple([self.expression(d.decorator) for d in node.decorators])
         parameters = self._parameters(node.params)
-        outer = self._enter(parameters)
+        outer = self.enter(parameters)
         body = self._suite(node.body)
-        function = p.Function(
-            number,
-            node.name.value,
-            parameters,
-            body,
-            decorators,
-            frozenset(self._stores),
-            frozenset(self._globals),
-            frozenset(self._nonlocals),
-            self._generator,
-        )
-        self._leave(outer)
-        self.functions.append(function)
+        function = self.function(number, node.name.value, parameters, body, decorators)
+        self.leave(outer)
         yield p.Define(function)
-
-    def _enter(self, parameters: tuple[p.Parameter, ...]) -> tuple[Any, ...]:
-        outer = (self._first, self._stores, self._globals, self._nonlocals, self._generator)
-        self._first = parameters[0].name if parameters else ""
-        self._stores, self._globals, self._nonlocals = set(), set(), set()
-        self._generator = False
-        return outer
-
-    def _leave(self, outer: tuple[Any, ...]) -> None:
-        self._first, self._stores, self._globals, self._nonlocals, self._generator = outer
 
     def _parameters(self, node: cst.Parameters) -> tuple[p.Parameter, ...]:
         def lowered(param: cst.Param, kind: str) -> p.Parameter:
             annotation = param.annotation.annotation if param.annotation else None
-            if not isinstance(annotation, cst.Name | cst.Attribute | cst.SimpleString):
+            if not isinstance(annotation, cst.Name | cst.Attribute | cst.BaseString):
                 annotation = None
-            return p.Parameter(
-                param.name.value, self._maybe(param.default), kind, self._maybe(annotation)
-            )
+            value = self._maybe(param.default)
+            return p.Parameter(param.name.value, value, kind, self._maybe(annotation))
 
         found = [lowered(param, "") for param in (*node.posonly_params, *node.params)]
         if isinstance(node.star_arg, cst.Param):
@@ -360,7 +324,7 @@ class Lowering:
         return tuple(found)
 
     def _class(self, node: cst.ClassDef) -> Iterable[p.Statement]:
-        number = self._number(node)
+        number = self.number(node)
         decorators = tuple([self.expression(d.decorator) for d in node.decorators])
         bases = self._arguments((*node.bases, *node.keywords))
         yield p.Class(number, node.name.value, bases, decorators, self._suite(node.body))
@@ -396,7 +360,7 @@ class Lowering:
         """Return the body of a loop, and the names that it assigns."""
         before = len(self._bound)
         body = self._suite(node)
-        return body, frozenset(self._bound[before:])
+        return body, self.bound_since(before)
 
     def _orelse(self, node: cst.Else | cst.Finally | None) -> tuple[p.Statement, ...]:
         return self._suite(node.body) if node else ()
@@ -480,12 +444,13 @@ def _dotted(node: cst.CSTNode) -> str:
 
 def _captured(pattern: cst.CSTNode) -> tuple[str, ...]:
     """Return the names that a pattern may bind."""
-    if isinstance(pattern, cst.MatchAs | cst.MatchStar) and pattern.name:
-        found: tuple[str, ...] = (pattern.name.value,)
-    else:
-        found = ()
+    found: tuple[str, ...] = ()
     for child in pattern.children:
         found += _captured(child)
+    if isinstance(pattern, cst.MatchAs | cst.MatchStar) and pattern.name:
+        found += (pattern.name.value,)
+    elif isinstance(pattern, cst.MatchMapping) and pattern.rest:
+        found += (pattern.rest.value,)
     return found
 
 
@@ -496,59 +461,60 @@ COMPREHENSIONS: dict[type[cst.CSTNode], str] = {
     cst.DictComp: "dict",
 }
 # `Any`: each function takes the node class that is its key, which a dict cannot say.
-EXPRESSIONS: dict[type[cst.CSTNode], Callable[[Lowering, Any], p.Expression]] = {
-    cst.Name: Lowering._name,
-    cst.Integer: Lowering._integer,
-    cst.Float: Lowering._float,
-    cst.SimpleString: Lowering._string,
-    cst.Ellipsis: Lowering._ellipsis,
-    cst.FormattedString: Lowering._formatted,
-    cst.Attribute: Lowering._attribute,
-    cst.Call: Lowering._call,
-    cst.Subscript: Lowering._subscript,
-    cst.BinaryOperation: Lowering._binary,
-    cst.UnaryOperation: Lowering._unary,
-    cst.BooleanOperation: Lowering._boolean,
-    cst.Comparison: Lowering._comparison,
-    cst.IfExp: Lowering._conditional,
-    cst.Tuple: Lowering._display,
-    cst.List: Lowering._display,
-    cst.Set: Lowering._display,
-    cst.Dict: Lowering._dict,
-    cst.ListComp: Lowering._comprehension,
-    cst.SetComp: Lowering._comprehension,
-    cst.GeneratorExp: Lowering._comprehension,
-    cst.DictComp: Lowering._comprehension,
-    cst.NamedExpr: Lowering._walrus,
-    cst.Await: Lowering._await,
-    cst.Yield: Lowering._yield,
-    cst.StarredElement: Lowering._starred,
-    cst.Lambda: Lowering._lambda,
+EXPRESSIONS: dict[type[cst.CSTNode], Callable[[_Lowering, Any], p.Expression]] = {
+    cst.Name: _Lowering._name,
+    cst.Integer: _Lowering._integer,
+    cst.Float: _Lowering._float,
+    cst.SimpleString: _Lowering._string,
+    cst.Ellipsis: _Lowering._ellipsis,
+    cst.ConcatenatedString: _Lowering._concatenated,
+    cst.FormattedString: _Lowering._formatted,
+    cst.Attribute: _Lowering._attribute,
+    cst.Call: _Lowering._call,
+    cst.Subscript: _Lowering._subscript,
+    cst.BinaryOperation: _Lowering._binary,
+    cst.UnaryOperation: _Lowering._unary,
+    cst.BooleanOperation: _Lowering._boolean,
+    cst.Comparison: _Lowering._comparison,
+    cst.IfExp: _Lowering._conditional,
+    cst.Tuple: _Lowering._display,
+    cst.List: _Lowering._display,
+    cst.Set: _Lowering._display,
+    cst.Dict: _Lowering._dict,
+    cst.ListComp: _Lowering._comprehension,
+    cst.SetComp: _Lowering._comprehension,
+    cst.GeneratorExp: _Lowering._comprehension,
+    cst.DictComp: _Lowering._comprehension,
+    cst.NamedExpr: _Lowering._walrus,
+    cst.Await: _Lowering._await,
+    cst.Yield: _Lowering._yield,
+    cst.StarredElement: _Lowering._starred,
+    cst.Lambda: _Lowering._lambda,
 }
-STATEMENTS: dict[type[cst.CSTNode], Callable[[Lowering, Any], Iterable[p.Statement]]] = {
-    cst.Expr: Lowering._evaluate,
-    cst.Assign: Lowering._assign,
-    cst.AnnAssign: Lowering._annotated,
-    cst.AugAssign: Lowering._augment,
-    cst.FunctionDef: Lowering._define,
-    cst.ClassDef: Lowering._class,
-    cst.Return: Lowering._return,
-    cst.If: Lowering._if,
-    cst.For: Lowering._for,
-    cst.While: Lowering._while,
-    cst.With: Lowering._with,
-    cst.Try: Lowering._try,
-    cst.TryStar: Lowering._try,
-    cst.Match: Lowering._match,
-    cst.Import: Lowering._import,
-    cst.ImportFrom: Lowering._import_from,
-    cst.Del: Lowering._delete,
-    cst.Raise: Lowering._raise,
-    cst.Break: Lowering._break,
-    cst.Continue: Lowering._continue,
-    cst.Assert: Lowering._assert,
-    cst.Global: Lowering._global,
-    cst.Nonlocal: Lowering._nonlocal,
+STATEMENTS: dict[type[cst.CSTNode], Callable[[_Lowering, Any], Iterable[p.Statement]]] = {
+    cst.Expr: _Lowering._evaluate,
+    cst.Assign: _Lowering._assign,
+    cst.AnnAssign: _Lowering._annotated,
+    cst.AugAssign: _Lowering._augment,
+    cst.FunctionDef: _Lowering._define,
+    cst.ClassDef: _Lowering._class,
+    cst.Return: _Lowering._return,
+    cst.If: _Lowering._if,
+    cst.For: _Lowering._for,
+    cst.While: _Lowering._while,
+    cst.With: _Lowering._with,
+    cst.Try: _Lowering._try,
+    cst.TryStar: _Lowering._try,
+    cst.Match: _Lowering._match,
+    cst.Import: _Lowering._import,
+    cst.ImportFrom: _Lowering._import_from,
+    cst.Del: _Lowering._delete,
+    cst.Raise: _Lowering._raise,
+    cst.Break: _Lowering._break,
+    cst.Continue: _Lowering._continue,
+    cst.Assert: _Lowering._assert,
+    cst.Global: _Lowering._global,
+    cst.Nonlocal: _Lowering._nonlocal,
 }
 
 
@@ -558,5 +524,5 @@ def lower(module: cst.Module) -> tuple[p.Program, list[cst.CSTNode]]:
     Raises:
         RecursionError: an expression or a block is nested too deeply to be followed.
     """
-    lowering = Lowering()
+    lowering = _Lowering()
     return lowering.program(module), lowering.nodes

@@ -234,7 +234,7 @@ DTYPES: dict[str, str] = {
     **dict.fromkeys(("long", "int", "short", "char", "byte", "int8", "int16", "int32"), "int"),
     **dict.fromkeys(("int64", "uint8", "LongTensor", "IntTensor", "int_", "intp"), "int"),
     **dict.fromkeys(("bool", "bool_", "BoolTensor"), "bool"),
-    **dict.fromkeys(("float_", "HalfTensor"), "float"),
+    **dict.fromkeys(("float_", "HalfTensor", "Tensor"), "float"),
 }
 
 

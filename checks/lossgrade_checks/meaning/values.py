@@ -73,13 +73,17 @@ class Tensor(NamedTuple):
     losses: tuple[Any, ...] = ()
     whole: bool = False
     numpy: bool = False
+    # It may be None instead.
+    optional: bool = False
     # The `Activation` at `origin`, unless it was written by hand.
     activation: Any = None
     # The `Difference` that shifted it, or the `NegativeLog` that it holds.
     event: Any = None
     # What was done to it since: its axes were "moved"; a logarithm was "weighted" by another
-    # tensor, or "picked" at the class of each row.
+    # tensor; of it "picked" are the items at the class of each row, or a "part" is taken.
     note: str = ""
+    # It is guarded by being clamped.
+    clamped: bool = False
 
 
 class Unknown:
@@ -407,6 +411,7 @@ def _join_tensors(a: Tensor, b: Tensor) -> Any:
         )
     }
     shared["meaning"], shared["origin"] = a.meaning, a.origin
+    shared["optional"] = a.optional or b.optional
     shared["activation"] = a.activation if a.origin == b.origin else None
     shared["losses"] = a.losses + b.losses if a.losses != b.losses else a.losses
     # What must not be missed is a guard: one path without it is enough to report.

@@ -47,21 +47,16 @@ class ArgmaxIntoLoss(Rule):
     name = "argmax-into-loss"
     severity = "error"
     fix = "none"
-    needs = (
-        words.LOSSES,
-        frozenset(name for name, effect in tables.TENSOR.items() if effect in {"argmax", "round"})
-        | {"max", "topk", "float", "long", "int", "type", "to", "astype", "round"},
-    )
+    # A comparison makes decisions without any word.
+    needs = (words.LOSSES,)
     examples = (
         Example(
-            bad=TORCH
-            + BATCH
-            + "predicted = logits.argmax(dim=1).float()\nloss = F.cross_entropy(predicted, targets)\n"
+            bad=TORCH + BATCH + "predicted = logits.argmax(dim=1).float()\n"
+            "loss = F.cross_entropy(predicted, targets)\n"
         ),
         Example(
-            bad=TORCH
-            + BATCH
-            + "_, predicted = torch.max(logits, 1)\nloss = nn.CrossEntropyLoss()(predicted, targets)\n"
+            bad=TORCH + BATCH + "_, predicted = torch.max(logits, 1)\n"
+            "loss = nn.CrossEntropyLoss()(predicted, targets)\n"
         ),
         Example(
             bad=TORCH + LEARNED + BATCH + "predicted = head(logits).argmax(dim=1).float()\n"

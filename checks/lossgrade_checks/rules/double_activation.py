@@ -122,7 +122,7 @@ def _same_axis(call: Activation, found: v.Tensor) -> bool | None:
     if call.dim == inner:
         return True if isinstance(inner, int | str) else None
     # Of rows of classes, which are by far the most, the axes 1, -1 and the missing one are one.
-    if found.rank == 2:  # noqa: PLR2004
+    if found.rank == 2:
         return True
     if {call.dim, inner} <= {1, -1, "missing"} and found.rank is None:
         return False

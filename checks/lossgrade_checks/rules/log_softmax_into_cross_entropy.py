@@ -81,7 +81,7 @@ class LogSoftmaxIntoCrossEntropy(Rule):
             and isinstance(found, v.Tensor)
             and found.meaning == v.LOG_PROBABILITIES
             and found.dim in {1, -1, None}
-            and not (found.dim == -1 and (found.rank or 2) > 2)  # noqa: PLR2004 (rows of classes)
+            and not (found.dim == -1 and (found.rank or 2) > 2)
         ):
             message = (
                 "`cross_entropy` applies log-softmax itself: give it the logits, or give these "

@@ -86,7 +86,7 @@ class LogitsIntoBce(Rule):
         "loss = F.binary_cross_entropy(outputs, targets)\n",
         # A sigmoid under a flag.
         TORCH
-        + net("torch.sigmoid(self.fc(x)) if self.binary else self.fc(x)", 1)
+        + net("torch.sigmoid(self.fc(x)) if x.dim() == 2 else self.fc(x)", 1)
         + train("nn.BCELoss()", BINARY_TARGETS),
     )
 

@@ -132,13 +132,14 @@ def regret(values):
     )
 
     def quotient(self, made: Quotient) -> Iterable[Report]:
-        if made.exponentials.note != "moved" and _loses_axis(made.total, made.exponentials.rank):
+        # Of a part of them, or transposed, they may line up.
+        if not made.exponentials.note and _loses_axis(made.total, made.exponentials.rank):
             yield _report(made, "sum", "divided by", made.total, made.exponentials.numpy)
 
     def difference(self, made: Difference) -> Iterable[Report]:
         maximum, rank = made.maximum, getattr(made.operand, "rank", None)
-        moved = getattr(made.operand, "note", "") == "moved"
-        if made.exponentiated and not moved and _loses_axis(maximum, rank):
+        straight = not getattr(made.operand, "note", "")
+        if made.exponentiated and straight and _loses_axis(maximum, rank):
             yield _report(made, "maximum", "shifted by", maximum, maximum.numpy)
 
 

@@ -55,6 +55,11 @@ class SoftmaxIntoCrossEntropy(Rule):
             good=TORCH + BATCH + "probabilities = logits / 0.5\n"
             "loss = F.cross_entropy(input=probabilities, target=targets)\n",
         ),
+        Example(
+            bad=TORCH + BATCH + "out = logits * 2\nout = F.softmax(out, dim=1)\n"
+            "loss = F.cross_entropy(out, targets)\n",
+            good=TORCH + BATCH + "out = logits * 2\nloss = F.cross_entropy(out, targets)\n",
+        ),
         Example(bad=TORCH + NET + TRAIN, good=TORCH + net("self.fc(x)") + TRAIN),
         Example(
             bad="import torch\nfrom model import Net\nfrom torch import nn\n" + TRAIN,
@@ -140,7 +145,8 @@ class SoftmaxIntoCrossEntropy(Rule):
         TORCH + BATCH + "out = F.softmax(logits, dim=1)\nout = logits\n"
         "loss = F.cross_entropy(out, targets)\nout = F.softmax(out, dim=1)\n",
         # Somebody else's `softmax` and `cross_entropy`.
-        "def softmax(x):\n    return x\n\n\ndef cross_entropy(p, y):\n    return -(p * y).sum()\n\n\n"
+        "def softmax(x):\n    return x\n\n\n"
+        "def cross_entropy(p, y):\n    return -(p * y).sum()\n\n\n"
         "def loss(x, y):\n    return cross_entropy(softmax(x), y)\n",
     )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lossgrade_checks.meaning.events import Backward, LossCall
 
 ONE_HOT = "F.one_hot(torch.randint(0, 10, (8,)), 10).float()"
-CLASSES = frozenset("label labels class classes onehot hot".split())
+CLASSES = frozenset({"label", "labels", "class", "classes", "onehot", "hot"})
 MESSAGE = (
     "the gradient of a squared error on class probabilities vanishes where they are most wrong: "
     "train with `{loss}` on the logits"
@@ -39,7 +39,7 @@ class SoftmaxThenMse(Rule):
     name = "softmax-then-mse"
     severity = "warning"
     fix = "none"
-    needs = (words.PROBABILITIES | words.SIGMOID,)
+    needs = (words.PROBABILITIES | words.SIGMOID, words.TRAINS)
     examples = (
         Example(bad=TORCH + net("F.softmax(self.fc(x), dim=1)") + train("nn.MSELoss()", ONE_HOT)),
         Example(

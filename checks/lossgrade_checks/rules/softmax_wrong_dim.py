@@ -234,7 +234,7 @@ print(softmax(np.array([[1, 2, 3, 6], [2, 4, 5, 6], [3, 8, 7, 6]])))
     def quotient(self, made: Quotient) -> Iterable[Report]:
         operand = _operand(made.exponentials)
         self._quotients[made.site] = made
-        straight = made.exponentials.note != "moved"
+        straight = not made.exponentials.note
         if made.total.dim == 0 and straight and _is_batch(operand, named=False):
             self._note(made, operand, lambda patch: _fix_quotient(patch, made))
         elif isinstance(made.total.dim, int) and made.total.dim != 0:

@@ -39,7 +39,7 @@ class SwappedArguments(Rule):
     name = "swapped-arguments"
     severity = "error"
     fix = "unsafe"
-    needs = (words.LOSSES,)
+    needs = (words.LOSSES, words.SCORES)
     examples = (
         Example(
             bad=TORCH + HEAD + BATCH + "loss = F.cross_entropy(targets, head(logits))\n",
@@ -99,17 +99,16 @@ class SwappedArguments(Rule):
         "    return -np.sum(target * np.log(np.clip(probabilities, 1e-15, 1)))\n",
         # Two networks that learn from each other.
         TORCH + "def mutual(a, b):\n"
-        "    return F.kl_div(F.log_softmax(a, dim=1), F.softmax(b, dim=1), reduction='batchmean')\n",
+        "    log_p, q = F.log_softmax(a, dim=1), F.softmax(b, dim=1)\n"
+        "    return F.kl_div(log_p, q, reduction='batchmean')\n",
     )
 
     def loss(self, call: LossCall) -> Iterable[Report]:
         if not swapped(call):
             return
         name = call.loss.name
-        related = ()
         origin = call.target.origin
-        if origin is not None:
-            related = (("the prediction is made here", origin),)
+        related = (("the prediction is made here", origin),) if origin else ()
         if name in tables.SYMMETRIC:
             message = f"`{name}` is given the target first: its value is the same, its use is not"
             yield Report(call, message, related, lambda patch: _fix(patch, call), severity="info")

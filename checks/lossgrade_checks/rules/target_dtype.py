@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lossgrade_checks import words
+from lossgrade_checks.evidence import swapped
 from lossgrade_checks.fixes import unsafe
 from lossgrade_checks.meaning import tables
 from lossgrade_checks.meaning import values as v
