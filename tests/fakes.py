@@ -26,6 +26,7 @@ class BadLoss(Rule):
 
     code = "LG101"
     name = "bad-loss"
+    fix = "safe"
     examples = (Example("bad_loss\n", "good_loss\n"),)
     near_misses = ("good_loss\n",)
 
@@ -36,7 +37,8 @@ class WorseLoss(Rule):
     code = "LG102"
     name = "worse-loss"
     severity = "warning"
-    examples = (Example("worse_loss\n", "good_loss\n"),)
+    fix = "unsafe"
+    examples = (Example("worse_loss\n", "good_loss\n", (("other.py", "x = 1\n"),)),)
 
 
 class WorstLoss(Rule):

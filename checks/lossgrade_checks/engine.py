@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,22 @@ if TYPE_CHECKING:
 __all__ = ["Project", "check"]
 
 
+@contextmanager
+def _deeply() -> Iterator[None]:
+    """Let programs be nested as deep as a sum of thousands of terms is."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, DEEPEST))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+# The interpreter's own limit, 1000, is met by an `elif` chain of 120 branches.
+DEEPEST = 12_000
+
+
+@_deeply()
 def check(source: Source, rules: Sequence[type[Rule]], project: Project) -> list[Finding]:
     """Return the findings of `rules` in `source`, in the order in which they stand.
 
@@ -107,7 +125,7 @@ def _findings(
         message = f"cannot be parsed: {error.msg}"
         return [_unparsed(source, message, error.lineno or 1, error.offset or 1)]
     path = str(source.path)
-    places = _Places(source, nodes, Positions(tree, source.text))
+    places = _Places(source, nodes, Positions(tree))
     patch = Patch(path, source.text, nodes, places.positions)
     found: dict[tuple[str, int], Finding] = {}
     for rule, report in _reports(rules, source, program, project):
@@ -195,6 +213,6 @@ def _read_places(path: Path) -> _Places | None:
     try:
         source = read_source(path, path.read_bytes())
         tree = cst.parse_module(source.text)
-        return _Places(source, lower(tree)[1], Positions(tree, source.text))
+        return _Places(source, lower(tree)[1], Positions(tree))
     except (OSError, Unreadable, cst.ParserSyntaxError, RecursionError):
         return None

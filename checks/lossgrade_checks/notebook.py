@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # backslash carries on; `pass` keeps the next cell out of a block, and `else:` from its `if`.
 BETWEEN = "\n\npass\n"
 AFTER = "\n\n"
+# IPython takes off the indentation of a cell's first row. Here the row before makes it a block.
+BLOCK = "with _:\n"
 
 
 class CodeCell(NamedTuple):
@@ -37,6 +39,11 @@ class CodeCell(NamedTuple):
     python: str
     unclosed: Unclosed | None
 
+    @property
+    def before(self) -> str:
+        """What must stand before the cell's Python for it to be Python."""
+        return BLOCK if self.python.lstrip("\n")[:1] in (" ", "\t") else ""
+
 
 class NotebookSource(Source):
     """The code cells of a notebook as one program, written back as the notebook."""
@@ -44,19 +51,21 @@ class NotebookSource(Source):
     def __init__(self, path: Path, data: bytes, cells: Sequence[CodeCell]) -> None:
         # A cell with a bracket left open would swallow the next one.
         self.cells = [cell for cell in cells if cell.unclosed is None]
-        super().__init__(path, BETWEEN.join(cell.python for cell in self.cells) + AFTER)
+        parts = [cell.before + cell.python for cell in self.cells]
+        super().__init__(path, BETWEEN.join(parts) + AFTER)
         self.faults = [_left_open(cell) for cell in cells if cell.unclosed is not None]
         self._all = cells
         self._data = data
         self._begins = []
         begin = 0
         for cell in self.cells:
+            begin += len(cell.before)
             self._begins.append(begin)
             begin += len(cell.python) + len(BETWEEN)
 
     def faulty_cells(self) -> list[int]:
         """Return the numbers of the cells which are no Python when taken alone."""
-        return [cell.number for cell in self.cells if not parses(cell.python)]
+        return [cell.number for cell in self.cells if not parses(cell.before + cell.python)]
 
     def only(self, numbers: Container[int]) -> NotebookSource:
         """Return the notebook as if it had no code cells but these."""
@@ -111,6 +120,9 @@ class NotebookSource(Source):
             return None
         index = self._index(edit.start)
         cell = self.cells[index]
+        if cell.before:
+            # A row that is added would lack the indentation.
+            return None
         start, end = edit.start - self._begins[index], edit.end - self._begins[index]
         content = edit.content
         last = len(cell.python)

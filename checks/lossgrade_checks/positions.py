@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import libcst as cst
-from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper
+from libcst.metadata.span_provider import CodeSpan, SpanProvidingCodegenState
 
 
 class Positions:
     """The positions of the nodes of one tree, in characters of its text."""
 
-    def __init__(self, tree: cst.Module, text: str) -> None:
-        # The tree comes from the parser, so no node occurs in it twice: it need not be copied.
-        wrapper = MetadataWrapper(tree, unsafe_skip_copy=True)
-        self._spans = wrapper.resolve(ByteSpanPositionProvider)
-        self._text = text
-        self._bytes = None if text.isascii() else text.encode()
+    def __init__(self, tree: cst.Module) -> None:
+        # What LibCST's ByteSpanPositionProvider does, in characters instead of bytes. Asked for
+        # through a MetadataWrapper, it would walk the whole tree once more for nothing.
+        record: Any = _Record()
+        state = SpanProvidingCodegenState(
+            default_indent=tree.default_indent,
+            default_newline=tree.default_newline,
+            provider=record,
+            get_length=len,
+        )
+        tree._codegen(state)
+        self._spans: dict[cst.CSTNode, CodeSpan] = record._computed
 
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
-        """Return where `node` starts and ends."""
+        """Return where `node` starts and ends, without the space and parentheses around it."""
         span = self._spans[node]
-        start, end = span.start, span.start + span.length
-        if self._bytes is None:
-            return start, end
-        before = len(self._bytes[:start].decode())
-        return before, before + len(self._bytes[start:end].decode())
+        return span.start, span.start + span.length
+
+
+class _Record:
+    """Where LibCST's state writes what it computes: of a provider, it uses nothing else."""
+
+    def __init__(self) -> None:
+        self._computed: dict[cst.CSTNode, CodeSpan] = {}

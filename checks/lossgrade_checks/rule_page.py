@@ -1,8 +1,9 @@
 """`lossgrade rule`: what a rule finds and why, from its docstring and its examples.
 
-As JSON a rule is `{code, name, severity, fix, summary, explanation, examples[{bad, good}],
-near_misses[]}`: `fix` says whether some example has one, `good` is null where none is right for
-all, and `explanation` is the docstring after its first line. `--all` gives an array.
+As JSON a rule is `{code, name, severity, fix, summary, explanation, examples[{bad, good, files}],
+near_misses[]}`. `fix` is "safe", "unsafe", "safe or unsafe" or "none"; `explanation` is the
+docstring after its first line; `good` is null where no fix is right for all; `files` are further
+files of an example, by name. `--all` gives an array.
 """
 
 from __future__ import annotations
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     import argparse
 
     from lossgrade_checks.rule import Rule
+
+
+_FIXES = {
+    "safe": "a safe fix",
+    "unsafe": "an unsafe fix",
+    "safe or unsafe": "a fix, safe where nothing else depends on it",
+    "none": "no fix",
+}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,10 +53,13 @@ def as_json(rule: type[Rule]) -> dict[str, Any]:
         "code": rule.code,
         "name": rule.name,
         "severity": rule.severity,
-        "fix": _has_fix(rule),
+        "fix": rule.fix,
         "summary": summary,
         "explanation": explanation,
-        "examples": [{"bad": each.bad, "good": each.good} for each in rule.examples],
+        "examples": [
+            {"bad": each.bad, "good": each.good, "files": dict(each.files)}
+            for each in rule.examples
+        ],
         "near_misses": list(rule.near_misses),
     }
 
@@ -57,6 +69,8 @@ def text(rule: type[Rule]) -> str:
     summary, explanation = _docstring(rule)
     parts = [f"{rule.code} {rule.name} ({_kind(rule)})", summary, explanation]
     for example in rule.examples:
+        for name, program in example.files:
+            parts += [f"With {name}:", _indented(program)]
         parts += ["Found:", _indented(example.bad)]
         if example.good is not None:
             parts += ["Right:", _indented(example.good)]
@@ -69,6 +83,8 @@ def markdown(rule: type[Rule]) -> str:
     summary, explanation = _docstring(rule)
     parts = [f"# {rule.code}: {rule.name}", f"*{_kind(rule)}*", summary, explanation]
     for example in rule.examples:
+        for name, program in example.files:
+            parts += [f"With `{name}`:", _fenced(program)]
         parts += ["Found:", _fenced(example.bad)]
         if example.good is not None:
             parts += ["Right:", _fenced(example.good)]
@@ -81,12 +97,8 @@ def _docstring(rule: type[Rule]) -> tuple[str, str]:
     return summary.strip(), explanation.strip()
 
 
-def _has_fix(rule: type[Rule]) -> bool:
-    return any(example.good is not None for example in rule.examples)
-
-
 def _kind(rule: type[Rule]) -> str:
-    return f"{rule.severity}; {'has a fix' if _has_fix(rule) else 'no fix'}"
+    return f"{rule.severity}; {_FIXES[rule.fix]}"
 
 
 def _indented(program: str) -> str:

@@ -292,9 +292,9 @@ def test_quiet_prints_findings_alone(capfd: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param(["LG101"], "LG101 bad-loss (error; has a fix)", id="a code"),
+        pytest.param(["LG101"], "LG101 bad-loss (error; a safe fix)", id="a code"),
         pytest.param(["worst-loss"], "LG201 worst-loss (info; no fix)", id="a name"),
-        pytest.param(["--all"], "LG101 bad-loss (error; has a fix)", id="all"),
+        pytest.param(["--all"], "LG101 bad-loss (error; a safe fix)", id="all"),
         pytest.param(["LG1", "--output-format=markdown"], "# LG101: bad-loss", id="Markdown"),
     ],
 )
@@ -306,7 +306,7 @@ def test_the_page_of_a_rule(arguments: list[str], says: str, capfd: Capture) -> 
 
 def test_the_page_of_a_rule_as_text(capfd: Capture) -> None:
     assert Ran(capfd, "rule", "LG101").out == (
-        "LG101 bad-loss (error; has a fix)\n\nWrite `good_loss`.\n\nThe other word is bad.\n\n"
+        "LG101 bad-loss (error; a safe fix)\n\nWrite `good_loss`.\n\nThe other word is bad.\n\n"
         "Found:\n\n    bad_loss\n\nRight:\n\n    good_loss\n\nNot found:\n\n    good_loss\n"
     )
 
@@ -317,14 +317,16 @@ def test_the_page_of_a_rule_as_json(capfd: Capture) -> None:
         "code": "LG101",
         "name": "bad-loss",
         "severity": "error",
-        "fix": True,
+        "fix": "safe",
         "summary": "Write `good_loss`.",
         "explanation": "The other word is bad.",
-        "examples": [{"bad": "bad_loss\n", "good": "good_loss\n"}],
+        "examples": [{"bad": "bad_loss\n", "good": "good_loss\n", "files": {}}],
         "near_misses": ["good_loss\n"],
     }
     pages = json.loads(Ran(capfd, "rule", "--all", "--output-format", "json").out)
     assert [each["code"] for each in pages] == ["LG101", "LG102", "LG201"]
+    assert pages[1]["examples"][0]["files"] == {"other.py": "x = 1\n"}
+    assert "With other.py:\n\n    x = 1\n\nFound:" in Ran(capfd, "rule", "LG102").out
 
 
 @pytest.mark.parametrize(

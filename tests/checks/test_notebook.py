@@ -83,6 +83,24 @@ def test_a_bracket_left_open_is_a_fault_of_its_cell() -> None:
     assert source.line(source.place(0, 0)) == "y = 2"
 
 
+def test_a_cell_that_is_indented_as_a_whole_is_python_to_ipython_and_here() -> None:
+    import libcst as cst
+
+    for cells in (["\n  # x\n  a = 1", "b = 2"], ["b = 2", "\ta = 1\n\tif a:\n\t\tc = 3"]):
+        source = read(notebook(*cells))
+        assert isinstance(source, NotebookSource)
+        assert source.faulty_cells() == []
+        cst.parse_module(source.text)
+        number = 1 + (cells[0] == "b = 2")
+        start = source.text.index("a = 1")
+        row, column = (3, 3) if number == 1 else (1, 2)
+        assert source.place(start, start) == Place("hw.ipynb", number, row, column, row, column)
+        assert not source.editable([Edit(start, start, "x")])
+        start = source.text.index("b")
+        assert source.place(start, start) == Place("hw.ipynb", 3 - number, 1, 1, 1, 1)
+        assert source.editable([Edit(start, start, "x")])
+
+
 @pytest.mark.parametrize(
     "metadata",
     [

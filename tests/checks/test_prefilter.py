@@ -52,7 +52,9 @@ def test_what_a_rule_finds_holds_a_marker() -> None:
         (rule.code, example.bad)
         for rule in all_rules()
         for example in rule.examples
-        if not might_matter(example.bad.encode())
+        # What a file has from another is named in that one. A file that says no word of losses is
+        # never parsed, whatever it calls.
+        if not might_matter(example.bad.encode()) and not example.files
     ]
     assert hidden == []
 

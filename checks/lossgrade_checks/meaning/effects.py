@@ -266,7 +266,7 @@ def _reshape(_: Run, use: Use) -> Any:
     )
     same = rank == 2 and base.outputs is not None and numbers[1] == base.outputs
     return base._replace(
-        dim=base.dim if same or base.dim == -1 else None,
+        dim=base.dim if same or base.dim == -1 or _per_row(base) else None,
         rank=rank,
         rows=rows,
         outputs=base.outputs if same else None,
@@ -497,7 +497,7 @@ def _log(run: Run, use: Use) -> Any:
     run.events.append(event)
     if base.meaning in {v.PROBABILITIES, v.SIGMOID} and use.name.rstrip("_") == "log":
         meaning = v.LOG_PROBABILITIES if base.meaning == v.PROBABILITIES else v.LOG_SIGMOID
-        return base._replace(meaning=meaning, of=use.operand)
+        return base._replace(meaning=meaning, of=use.operand, event=event)
     return v.Tensor(v.LOG, of=use.operand, origin=run.site(use.node.number), rank=base.rank)
 
 
@@ -821,6 +821,8 @@ def _times(run: Run, node: Any, left: Any, right: Any) -> Any:
         if base.meaning in {v.LOG, v.LOG_PROBABILITIES, v.LOG_SIGMOID}:
             factor = number(other)
             negative = (factor is not None and factor < 0) or tensor(other).meaning == "negated"
+            if isinstance(base.event, Logarithm) and base.origin == tensor(other).origin:
+                base.event.entropy = True
             scalar = factor is not None or number(tensor(other).of) is not None
             if base.meaning == v.LOG and not scalar and base.note != "picked":
                 base = base._replace(note="weighted")

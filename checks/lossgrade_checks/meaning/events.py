@@ -76,6 +76,8 @@ class Logarithm(Event):
     operand_node: Expression | None
     node: Expression
     path: str
+    # It is multiplied by the probabilities that it is of: p log p.
+    entropy: bool = False
 
 
 @dataclass(slots=True, eq=False)

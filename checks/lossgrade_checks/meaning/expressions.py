@@ -92,13 +92,18 @@ def binary(run: Run, node: p.Binary | p.Augment, left: Any, right: Any) -> Any:
 
 
 def _fold(operator: str, left: object, right: object) -> Any:
-    numbers = isinstance(left, int | float) and isinstance(right, int | float)
-    if numbers and operator in FOLDED:
-        try:
-            return v.Constant(FOLDED[operator](left, right))
-        except (ArithmeticError, ValueError):
-            return v.Unknown()
-    return v.Unknown()
+    if not isinstance(left, int | float) or not isinstance(right, int | float):
+        return v.Unknown()
+    # Larger ones only ever grow.
+    if operator not in FOLDED or max(abs(left), abs(right)) > LARGEST:
+        return v.Unknown()
+    try:
+        return v.Constant(FOLDED[operator](left, right))
+    except (ArithmeticError, ValueError):
+        return v.Unknown()
+
+
+LARGEST = 2**53
 
 
 FOLDED: dict[str, Callable[[Any, Any], object]] = {

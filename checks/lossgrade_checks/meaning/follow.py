@@ -11,7 +11,14 @@ from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import tables
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.meaning.events import Event
-from lossgrade_checks.meaning.run import STEPS, Exhausted, Frame, Run
+from lossgrade_checks.meaning.run import (
+    FEWEST,
+    STEPS,
+    STEPS_A_NODE,
+    Exhausted,
+    Frame,
+    Run,
+)
 
 if TYPE_CHECKING:
     from lossgrade_checks.project import Project
@@ -41,6 +48,7 @@ def follow_import(project: Project, module: v.ModuleValue, program: p.Program) -
 
 
 def _top_level(run: Run, module: v.ModuleValue, program: p.Program, name: str) -> None:
+    run.total = STEPS + STEPS_A_NODE * program.size
     run.frames.append(Frame(module.scope))
     run.trail.store(module.scope.names, "__name__", v.Constant(name))
     for statement in program.body:
@@ -55,7 +63,7 @@ def bounded(run: Run, follow: Callable[[], T]) -> T | None:
     """
     mark = run.trail.mark()
     no_grad, likely = run.no_grad, run.likely
-    run.steps = STEPS
+    run.steps = budget = max(min(STEPS, run.total), FEWEST)
     try:
         return follow()
     except (Exhausted, RecursionError):
@@ -66,6 +74,8 @@ def bounded(run: Run, follow: Callable[[], T]) -> T | None:
         for slots, key, _ in changed.values():
             run.trail.store(slots, key, v.Unknown())
         return None
+    finally:
+        run.total -= budget - run.steps
 
 
 class _Entries:
@@ -82,7 +92,8 @@ class _Entries:
             self._instance(cls)
         for cls in list(self.run.classes):
             for base in cls.order:
-                if not isinstance(base, v.ClassValue):
+                # What is inherited is followed for each class, until the budget is spent.
+                if not isinstance(base, v.ClassValue) or (base is not cls and self.run.total <= 0):
                     continue
                 for name, method in list(base.slots.items()):
                     if isinstance(method, v.FunctionValue) and cls.lookup(name) is method:

@@ -317,7 +317,8 @@ def _grow(run: Run, receiver: v.Sequence, name: str, args: Arguments) -> None:
         index = args.get(0)
         at = index.value if isinstance(index, v.Constant) else None
     changed = None
-    if items is not None and more is not None and isinstance(at, int):
+    known = items is not None and more is not None and len(items) + len(more) <= v.LONG
+    if known and items is not None and more is not None and isinstance(at, int):
         changed = (*items[:at], *more, *items[at:])
     run.trail.store(receiver.slots, "items", changed)
 

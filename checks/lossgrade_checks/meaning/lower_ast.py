@@ -246,7 +246,7 @@ class _Lowering(Lowering):
         def lowered(arg: ast.arg, default: ast.expr | None, kind: str) -> p.Parameter:
             annotation = arg.annotation
             if isinstance(annotation, ast.Constant):
-                named = isinstance(annotation.value, str | bytes)
+                named = annotation.value is None or isinstance(annotation.value, str | bytes | bool)
             else:
                 named = isinstance(annotation, ast.Name | ast.Attribute | ast.JoinedStr)
             value = self._maybe(default)
@@ -266,7 +266,8 @@ class _Lowering(Lowering):
     def _class(self, node: ast.ClassDef) -> Iterable[p.Statement]:
         number = self.number(node)
         decorators = self._all(node.decorator_list)
-        bases = tuple([self._argument(each) for each in (*node.bases, *node.keywords)])
+        written: list[ast.expr | ast.keyword] = [*node.bases, *node.keywords]
+        bases = tuple([self._argument(each) for each in written])
         yield p.Class(number, node.name, bases, decorators, self._block(node.body))
 
     def _return(self, node: ast.Return) -> Iterable[p.Statement]:

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 # How deep calls are followed into each other. Programs of courses need four: main, train, step,
 # forward; libraries of layers some more.
 DEPTH = 12
-# Statements and calls that are followed for one function as an entry, so that the cost of a file
-# grows with its length alone.
+# Statements and calls that are followed for one function as an entry, and for each node of a file
+# together, so that the cost of a file grows with its length alone. When those of a file are spent,
+# each function that is left has some to be followed by itself.
 STEPS = 6000
+STEPS_A_NODE = 20
+FEWEST = 200
 
 
 class Exhausted(Exception):
@@ -87,7 +90,7 @@ class Run:
         self.classes: list[ClassValue] = []
         self.no_grad = 0
         self.likely = 0
-        self.steps = STEPS
+        self.steps = self.total = STEPS
 
     def step(self) -> None:
         """Spend a step.

@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from lossgrade_checks.meaning.program import Class, Function
 
+# Lists that are longer, and what lies deeper in lists, are not known: programs that double a list
+# in each line are short, and what they make is not.
+LONG = 4096
+DEEP = 4
+
 # --- meanings of a tensor ---------------------------------------------------------------------
 PLAIN = "plain"  # a tensor of which other facts are known
 LOGITS = "logits"  # the outputs of a linear layer or a convolution
@@ -131,6 +136,8 @@ class Sequence(Heap):
     __slots__ = ("kind",)
 
     def __init__(self, kind: str, items: tuple[Any, ...] | None) -> None:
+        if items is not None and len(items) > LONG:
+            items = None
         super().__init__({"items": items})
         self.kind = kind
 
@@ -143,13 +150,17 @@ class Sequence(Heap):
     @property
     def element(self) -> Any:
         """What all items have in common; MISSING when there are none."""
+        return self.common(0)
+
+    def common(self, depth: int) -> Any:
+        """Return what all items have in common, `depth` deep in a value that is joined."""
         items = self.items
         if items is None:
             return self.slots.get("element") or Unknown()
-        common = MISSING
+        found = MISSING
         for item in items:
-            common = join(common, item)
-        return common
+            found = join(found, item, depth)
+        return found
 
 
 def listed(element: Any) -> Sequence:
@@ -356,8 +367,11 @@ def _among(value: Any, values: list[Any]) -> bool:
     return any(_is(value, other) for other in values)
 
 
-def join(a: Any, b: Any) -> Any:
-    """Return what is true of both `a` and `b`: what a value means that may be either."""
+def join(a: Any, b: Any, depth: int = 0) -> Any:
+    """Return what is true of both `a` and `b`: what a value means that may be either.
+
+    `depth` is how deep they lie in the values that are joined.
+    """
     if a is b or a is MISSING:
         return b
     if b is MISSING:
@@ -374,16 +388,18 @@ def join(a: Any, b: Any) -> Any:
             return _or_none(other)
     if isinstance(a, Heap) and isinstance(b, Heap) and a.slots is b.slots:
         return a if a.optional else b
+    if depth > DEEP:
+        return Unknown()
     if type(a) is tuple and type(b) is tuple and len(a) == len(b):
         # The items of one list, changed in one branch.
-        return tuple([join(x, y) for x, y in zip(a, b, strict=True)])
+        return tuple([join(x, y, depth + 1) for x, y in zip(a, b, strict=True)])
     if type(a) is type(b):
         if isinstance(a, External | Constant | Bound | Method) and a == b:
             return a
         if isinstance(a, Layer) and _same_layers(a, b):
             return a
         if isinstance(a, Sequence):
-            return _join_sequences(a, b)
+            return _join_sequences(a, b, depth + 1)
     return Unknown()
 
 
@@ -422,11 +438,12 @@ def _same_layers(a: Layer, b: Layer) -> bool:
     return a.path == b.path and a.positional == b.positional and a.keywords == b.keywords
 
 
-def _join_sequences(a: Sequence, b: Sequence) -> Any:
+def _join_sequences(a: Sequence, b: Sequence, depth: int) -> Any:
     if a.kind != b.kind:
         return Unknown()
     if a.items is None or b.items is None or len(a.items) != len(b.items):
         either = Sequence(a.kind, None)
-        either.slots["element"] = join(a.element, b.element)
+        either.slots["element"] = join(a.common(depth), b.common(depth), depth)
         return either
-    return Sequence(a.kind, tuple(join(x, y) for x, y in zip(a.items, b.items, strict=True)))
+    items = [join(x, y, depth) for x, y in zip(a.items, b.items, strict=True)]
+    return Sequence(a.kind, tuple(items))

@@ -105,7 +105,7 @@ class DoubleActivation(Rule):
             return
         what = "softmax" if found.meaning == v.PROBABILITIES else "a sigmoid"
         message = (
-            f"`{call.kind}` expects logits, and {what} has already been applied: once is right"
+            f"`{call.kind}` expects logits, but {what} has already been applied: apply it once"
         )
         related = (("it is first applied here", found.origin),) if found.origin else ()
         yield Report(

@@ -167,6 +167,15 @@ def mixture(weight, a, b):
     p, q = torch.softmax(a, dim=1), torch.softmax(b, dim=1)
     return torch.log(weight * p + (1 - weight) * q)
 """,
+        # An entropy whose logarithms are finite.
+        """\
+import torch
+
+
+def entropy(logits):
+    p = torch.softmax(logits, dim=-1)
+    return -(p * torch.log(p + 1e-9)).sum(dim=-1)
+""",
         # The logarithm of a mean: of an ensemble, of samples.
         """\
 import torch
@@ -222,7 +231,8 @@ def perplexity(logits, counts):
         found = call.operand
         if not isinstance(found, v.Tensor) or found.meaning != v.PROBABILITIES:
             return
-        if found.clamped:
+        # 0 log 0 is 0 with a small number in it: an entropy is none the worse for it.
+        if found.clamped or (found.guarded and call.entropy):
             return
         # The exponential of log-probabilities has them already.
         if isinstance(found.of, v.Tensor) and found.of.meaning == v.LOG_PROBABILITIES:

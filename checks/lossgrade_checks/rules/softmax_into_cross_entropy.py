@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 NET = net("F.softmax(self.fc(x), dim=1)")
 TRAIN = train("nn.CrossEntropyLoss()")
+NOTEBOOK = """X, y = torch.randn(100, 20), torch.randint(0, 3, (100,))
+model = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 3))
+optimizer = torch.optim.Adam(model.parameters())
+
+for epoch in range(5):
+    y_pred = {}
+    loss = F.cross_entropy(y_pred, y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+print((y_pred.argmax(dim=1) == y).float().mean())
+"""
 
 
 class SoftmaxIntoCrossEntropy(Rule):
@@ -54,6 +66,11 @@ class SoftmaxIntoCrossEntropy(Rule):
             "loss = F.cross_entropy(input=probabilities, target=targets)\n",
             good=TORCH + BATCH + "probabilities = logits / 0.5\n"
             "loss = F.cross_entropy(input=probabilities, target=targets)\n",
+        ),
+        # The cells of a notebook, one after the other.
+        Example(
+            bad=TORCH + NOTEBOOK.format("F.softmax(model(X), dim=1)"),
+            good=TORCH + NOTEBOOK.format("model(X)"),
         ),
         Example(
             bad=TORCH + BATCH + "out = logits * 2\nout = F.softmax(out, dim=1)\n"

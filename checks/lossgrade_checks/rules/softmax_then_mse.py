@@ -65,6 +65,8 @@ class SoftmaxThenMse(Rule):
         TORCH + "decoder = nn.Sequential(nn.Linear(20, 784), nn.Sigmoid())\n"
         "images = torch.rand(8, 784)\nloss = F.mse_loss(decoder(torch.randn(8, 20)), images)\n"
         "loss.backward()\n",
+        # A value between 0 and 1 is estimated, no class.
+        TORCH + net("torch.sigmoid(self.fc(x))", 1) + train("nn.MSELoss()", "torch.rand(8, 1)"),
         # Consistency of two networks.
         TORCH + "student, teacher = nn.Linear(20, 10), nn.Linear(20, 10)\nx = torch.randn(8, 20)\n"
         "loss = F.mse_loss(F.softmax(student(x), dim=1), F.softmax(teacher(x), dim=1))\n"

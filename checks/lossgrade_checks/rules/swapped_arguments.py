@@ -110,7 +110,10 @@ class SwappedArguments(Rule):
         origin = call.target.origin
         related = (("the prediction is made here", origin),) if origin else ()
         if name in tables.SYMMETRIC:
-            message = f"`{name}` is given the target first: its value is the same, its use is not"
+            message = (
+                f"`{name}` is given the target first: its value is the same, but losses take "
+                "the prediction first"
+            )
             yield Report(call, message, related, lambda patch: _fix(patch, call), severity="info")
         else:
             message = (
