@@ -9,7 +9,8 @@ import io
 import sys
 import types
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -35,7 +36,8 @@ LOSSES = (
 NO_PROGRAM = (NameError, ImportError, SyntaxError)
 
 
-class LossCall(NamedTuple):
+@dataclass(frozen=True)
+class LossCall:
     """A loss of `torch.nn.functional` that was called. `value` is None where it raised."""
 
     name: str
@@ -160,7 +162,9 @@ class Ran:
         ]
         if not left:
             return
-        made = self._try(lambda: cls(**self._given(cls.__init__)))
+        made = self._try(lambda: cls(**self._given(cls)))
+        if isinstance(made, nn.Module):
+            self.models.append(made)
         for name in left if made is not None else ():
             method = made if name == "forward" else getattr(made, name)
             given = self._given(getattr(cls, name))
@@ -177,11 +181,24 @@ class Ran:
     def argument(self, name: str) -> Any:
         """Return an argument for the parameter `name`."""
         make = self._arguments.get(name) or ARGUMENTS.get(name)
+        if name in FEATURES and name not in self._arguments:
+            make = self._features
         assert make is not None, f"no argument is known for the parameter {name!r}"
         value = make()
         if isinstance(value, nn.Module):
             self.models.append(value)
         return value
+
+    def _features(self) -> Any:
+        """Return eight examples that the model at hand takes."""
+        left = [value for value in self.names.values() if isinstance(value, nn.Module)]
+        for module in [*reversed(self.models), *left]:
+            for layer in module.modules():
+                if isinstance(layer, nn.Linear):
+                    return torch.randn(8, layer.in_features)
+                if isinstance(layer, nn.Conv2d):
+                    return torch.randn(8, layer.in_channels, 5, 5)
+        return torch.randn(8, 20)
 
     def again(self, **arguments: Any) -> list[Any]:
         """Return what each function gives for `arguments`, by parameter; those it has, it gets."""
@@ -190,8 +207,12 @@ class Ran:
             if isinstance(value, types.FunctionType) and value.__code__.co_filename == self._path:
                 named = inspect.signature(value).parameters
                 if named.keys() & arguments.keys():
-                    given = {**self._given(value), **arguments}
-                    results.append(value(**{key: x for key, x in given.items() if key in named}))
+                    given = {
+                        key: arguments[key] if key in arguments else self.argument(key)
+                        for key, parameter in named.items()
+                        if key in arguments or parameter.default is parameter.empty
+                    }
+                results.append(value(**given))
         return results
 
     # --- what is left ---------------------------------------------------------------------------
@@ -220,9 +241,9 @@ def _batch() -> tuple[Any, Any]:
     return torch.randn(8, 20), torch.randint(0, 10, (8,))
 
 
+FEATURES = frozenset({"x", "features", "images", "noise", "words"})
 # An argument for a parameter of this name: eight examples of 20 features and 10 classes.
 ARGUMENTS: dict[str, Callable[[], Any]] = {
-    **dict.fromkeys(("x", "features", "images", "noise", "words"), lambda: torch.randn(8, 20)),
     **dict.fromkeys(("logits", "outputs", "student", "teacher"), lambda: torch.randn(8, 10)),
     **dict.fromkeys(("y", "targets", "target", "labels"), lambda: torch.randint(0, 10, (8,))),
     **dict.fromkeys(("model", "head", "net", "network"), lambda: nn.Linear(20, 10)),

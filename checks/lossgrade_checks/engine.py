@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lossgrade_checks.meaning.events import Event
     from lossgrade_checks.meaning.program import Program
     from lossgrade_checks.meaning.values import Site
+    from lossgrade_checks.positions import Positions
 
 __all__ = ["Project", "check"]
 
@@ -178,10 +179,7 @@ def _finding(rule: Rule, report: Report, number: int, places: _Places, patch: Pa
 class _Places:
     """The places of sites, in the linted file and in others."""
 
-    def __init__(self, source: Source, nodes: Sequence[cst.CSTNode], positions: object) -> None:
-        from lossgrade_checks.positions import Positions
-
-        assert isinstance(positions, Positions)
+    def __init__(self, source: Source, nodes: Sequence[cst.CSTNode], positions: Positions) -> None:
         self.positions = positions
         self._source = source
         self._nodes = nodes

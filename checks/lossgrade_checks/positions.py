@@ -5,33 +5,89 @@ from __future__ import annotations
 from typing import Any
 
 import libcst as cst
-from libcst.metadata.span_provider import CodeSpan, SpanProvidingCodegenState
+from libcst._nodes.internal import CodegenState
 
 
 class Positions:
-    """The positions of the nodes of one tree, in characters of its text."""
+    """The positions of the nodes of one tree, in characters of its text.
+
+    LibCST's own providers give the same at several times the cost: they walk the tree once more
+    to resolve, and make an object for every node. Tests hold the two to the same positions.
+    """
 
     def __init__(self, tree: cst.Module) -> None:
-        # What LibCST's ByteSpanPositionProvider does, in characters instead of bytes. Asked for
-        # through a MetadataWrapper, it would walk the whole tree once more for nothing.
-        record: Any = _Record()
-        state = SpanProvidingCodegenState(
-            default_indent=tree.default_indent,
-            default_newline=tree.default_newline,
-            provider=record,
-            get_length=len,
-        )
+        state = _State(tree.default_indent, tree.default_newline)
         tree._codegen(state)
-        self._spans: dict[cst.CSTNode, CodeSpan] = record._computed
+        self._spans = state.spans
 
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
         """Return where `node` starts and ends, without the space and parentheses around it."""
-        span = self._spans[node]
-        return span.start, span.start + span.length
+        return self._spans[node]
 
 
-class _Record:
-    """Where LibCST's state writes what it computes: of a provider, it uses nothing else."""
+class _State(CodegenState):
+    """Counts the characters that a tree is written with, and notes where each node is among them.
 
-    def __init__(self) -> None:
-        self._computed: dict[cst.CSTNode, CodeSpan] = {}
+    What LibCST writes between the two ends of `record_syntactic_position` is the node without the
+    space that it owns; where a node has none of these, it is all that the node writes.
+    """
+
+    def __init__(self, default_indent: str, default_newline: str) -> None:
+        super().__init__(default_indent, default_newline)
+        self.spans: dict[cst.CSTNode, tuple[int, int]] = {}
+        self._position = 0
+        self._begun: list[int] = []
+
+    def add_indent_tokens(self) -> None:
+        for token in self.indent_tokens:
+            self._position += len(token)
+
+    def add_token(self, value: str) -> None:
+        self._position += len(value)
+
+    def before_codegen(self, node: cst.CSTNode) -> None:
+        self._begun.append(self._position)
+
+    def after_codegen(self, node: cst.CSTNode) -> None:
+        start = self._begun.pop()
+        if node not in self.spans:
+            self.spans[node] = (start, self._position)
+
+    def record_syntactic_position(
+        self,
+        node: cst.CSTNode,
+        *,
+        start_node: cst.CSTNode | None = None,
+        end_node: cst.CSTNode | None = None,
+    ) -> Any:
+        return _Recording(self, node, start_node, end_node)
+
+
+class _Recording:
+    """Notes the position of a node from the beginning of a `with` to its end."""
+
+    __slots__ = ("_end_node", "_node", "_start", "_start_node", "_state")
+
+    def __init__(
+        self,
+        state: _State,
+        node: cst.CSTNode,
+        start_node: cst.CSTNode | None,
+        end_node: cst.CSTNode | None,
+    ) -> None:
+        self._state = state
+        self._node = node
+        self._start_node = start_node
+        self._end_node = end_node
+
+    def __enter__(self) -> None:
+        self._start = self._state._position
+
+    def __exit__(self, *_: object) -> None:
+        spans = self._state.spans
+        start, end = self._start, self._state._position
+        if self._start_node is not None:
+            start = spans[self._start_node][0]
+        if self._end_node is not None:
+            end = spans[self._end_node][1]
+        spans[self._node] = (start, end)

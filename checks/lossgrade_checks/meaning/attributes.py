@@ -80,7 +80,9 @@ def _tensor(run: Run, value: v.Tensor, name: str) -> Any:
 
 
 def _unknown(_: Run, value: v.Unknown, name: str) -> Any:
-    if name in {"T", "mT", "data"}:
+    if name in {"T", "mT"}:
+        return effects.moved_unknown(value)
+    if name == "data":
         return v.Unknown()
     return v.Method(value, name)
 

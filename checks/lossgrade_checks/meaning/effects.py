@@ -181,10 +181,13 @@ def with_dtype(operand: Any, dtype: str) -> Any:
     return operand._replace(dtype=dtype)
 
 
-def cast_unknown(receiver: Any, name: str) -> Any:
+def cast_unknown(receiver: Any, name: str, args: Any) -> Any:
     """Return a model or a tensor, not known which, after `.cuda()`, `.float()` and the like."""
-    if name in tables.DTYPES and isinstance(receiver, v.Unknown) and receiver.source != "":
-        return v.Tensor(dtype=tables.DTYPES[name], of=receiver)
+    dtype = tables.DTYPES.get(name)
+    for argument in (*args.positional, args.keywords.get("dtype")):
+        dtype = dtype or dtype_of(argument)
+    if dtype is not None and isinstance(receiver, v.Unknown) and receiver.source != "":
+        return v.Tensor(dtype=dtype, of=receiver)
     return receiver
 
 
@@ -291,7 +294,14 @@ def _flatten(_: Run, use: Use) -> Any:
 
 
 def _axes(_: Run, use: Use) -> Any:
+    if isinstance(use.operand, v.Unknown) and use.name in {"t", "transpose", "permute", "swapaxes"}:
+        return moved_unknown(use.operand)
     return moved(use.operand) if isinstance(use.operand, v.Tensor) else v.Unknown()
+
+
+def moved_unknown(value: v.Unknown) -> v.Unknown:
+    """Return a value whose axes have changed places, of which nothing else is known."""
+    return v.Unknown("moved", base=value.base or value)
 
 
 def _squeeze(_: Run, use: Use) -> Any:
@@ -480,9 +490,11 @@ def _exp(run: Run, use: Use) -> Any:
         return base._replace(meaning=v.PROBABILITIES, of=use.operand)
     if isinstance(base.event, Difference):
         base.event.exponentiated = True
+    is_moved = isinstance(use.operand, v.Unknown) and use.operand.source == "moved"
     return v.Tensor(
         v.EXP, of=use.operand, rank=base.rank, rows=base.rows, learned=base.learned, dtype="float",
-        numpy=use.numpy, origin=run.site(use.node.number), note=base.note,
+        numpy=use.numpy, origin=run.site(use.node.number),
+        note="moved" if is_moved else base.note,
     )  # fmt: skip
 
 
@@ -501,7 +513,13 @@ def _log(run: Run, use: Use) -> Any:
     return v.Tensor(v.LOG, of=use.operand, origin=run.site(use.node.number), rank=base.rank)
 
 
-def _log1p(_: Run, use: Use) -> Any:
+def _log1p(run: Run, use: Use) -> Any:
+    base = tensor(use.operand)
+    if base.meaning == "negated" and tensor(base.of).meaning == v.SIGMOID:
+        # log(1 - p)
+        found = v.Tensor(v.COMPLEMENT, of=base.of, origin=base.of.origin)
+        context = run.context(use.node.number)
+        run.events.append(Logarithm(*context, found, use.operand_node, use.node, use.path))
     return v.Tensor(v.LOG, of=v.Tensor(guarded=True), rank=tensor(use.operand).rank)
 
 
@@ -875,11 +893,15 @@ def divide(run: Run, node: Any, left: Any, right: Any) -> Any:
         return a if number(right) is not None else a._replace(cut="", cut_site=None)
     if isinstance(left, v.Tensor):
         return v.Tensor(rank=a.rank, rows=a.rows, learned=a.learned)
+    if isinstance(left, v.Unknown) and left.source in {"parameter", "scaled"}:
+        return v.Unknown("scaled", left.name)
     return v.Unknown()
 
 
 def same(a: Any, b: Any) -> bool:
     """Whether two values are surely one: the same object, or made alike of the same."""
+    if isinstance(a, v.Unknown) and isinstance(b, v.Unknown):
+        return (a.base or a) is (b.base or b)
     if a is b:
         return True
     if isinstance(a, v.Tensor) and isinstance(b, v.Tensor):

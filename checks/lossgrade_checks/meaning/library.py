@@ -246,7 +246,7 @@ def _tensor_method(run: Run, receiver: Any, name: str, args: Arguments, node: p.
     if not known:
         if name in tables.RETURNS_SELF:
             # A model or a tensor, moved or cast: what it is stays.
-            return effects.cast_unknown(receiver, name)
+            return effects.cast_unknown(receiver, name, args)
         if not effect or not _looks_like_tensor(name, args):
             # `scaler.scale(loss)`
             scaled = args.positional[0] if name == "scale" and args.positional else None
@@ -529,8 +529,11 @@ def _len(_: Run, args: Arguments, __: p.Call | None) -> Any:
     return v.Constant(len(items)) if items is not None else v.Unknown()
 
 
-def _sum(_: Run, args: Arguments, __: p.Call | None) -> Any:
-    """`sum(losses)`: of losses, a loss."""
+def _sum(run: Run, args: Arguments, node: p.Call | None) -> Any:
+    """`sum(losses)`: of losses, a loss. Of an array, it sums over the first axis."""
+    first = args.positional[0] if args.positional else None
+    if isinstance(first, v.Tensor) and first.meaning == v.EXP and node is not None:
+        return v.Tensor(v.SUM, dim=0, of=first, origin=run.site(node.number), numpy=first.numpy)
     items = e.items_of(args.positional[0]) if args.positional else None
     losses: tuple[Any, ...] = ()
     for item in items or ():

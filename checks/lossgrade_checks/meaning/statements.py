@@ -94,7 +94,9 @@ def _return(run: Run, statement: p.Return) -> bool:
     value = e.evaluate(run, statement.value) if statement.value else v.NONE
     frame = run.frame
     frame.returns.append(value)
-    frame.exits.append(run.trail.changes(frame.mark))
+    # Where no function was made that can see them, the names end with the call.
+    names = None if frame.made else frame.scope.names
+    frame.exits.append(run.trail.changes(frame.mark, names))
     return True
 
 

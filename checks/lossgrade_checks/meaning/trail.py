@@ -29,11 +29,15 @@ class Trail:
         """Return a mark of the present state, for `changes` and `undo`."""
         return len(self._past)
 
-    def changes(self, mark: int) -> Changes:
-        """Return what has been changed since `mark`, with the present values."""
+    def changes(self, mark: int, but: dict[Any, Any] | None = None) -> Changes:
+        """Return what has been changed since `mark`, with the present values.
+
+        `but` are names whose changes nobody will see.
+        """
         return {
             (id(slots), key): (slots, key, slots.get(key, MISSING))
             for slots, key, _ in self._past[mark:]
+            if slots is not but
         }
 
     def undo(self, mark: int) -> None:

@@ -94,13 +94,15 @@ class Tensor(NamedTuple):
 class Unknown:
     """A value of which nothing is known but where it came from."""
 
-    __slots__ = ("name", "source")
+    __slots__ = ("base", "name", "source")
 
-    def __init__(self, source: str = "", name: str = "") -> None:
+    def __init__(self, source: str = "", name: str = "", base: Unknown | None = None) -> None:
         # "parameter" of a function, "element" of a loop or a batch, "picked" from a parameter at
-        # the class of each row, "difference" of two values, or "" for any result.
+        # the class of each row, "scaled" as one is, "difference" of two values, or "" for any
+        # result. "moved" is what `base` is when its axes have changed places.
         self.source = source
         self.name = name
+        self.base = base
 
 
 class Constant(NamedTuple):

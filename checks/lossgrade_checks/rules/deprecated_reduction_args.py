@@ -87,7 +87,7 @@ class DeprecatedReductionArgs(Rule):
         Example(
             bad=USES_F + "def loss(logits, targets, options):\n"
             '    average = options["average"]\n'
-            "    return F.mse_loss(logits, targets, size_average=average)\n",
+            "    return F.cross_entropy(logits, targets, size_average=average)\n",
         ),
     )
     near_misses = (

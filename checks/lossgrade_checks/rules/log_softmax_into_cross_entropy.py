@@ -23,9 +23,9 @@ class LogSoftmaxIntoCrossEntropy(Rule):
     """Give `cross_entropy` the logits, and `nll_loss` the log-probabilities.
 
     Log-softmax of log-probabilities changes nothing: their exponentials already sum to 1. The
-    loss is the same, within 2.4e-7 for logits of up to 20 in float32, but the work is done twice,
-    and the reader takes the outputs of the network for logits. One step away is softmax there,
-    which does change the loss.
+    loss is the same, within 1e-6 for 192,000 rows of 10 logits between -20 and 20 in float32, but
+    the work is done twice, and the reader takes the outputs of the network for logits. One step
+    away is softmax there, which does change the loss.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
     """

@@ -90,7 +90,7 @@ class LossItemOrDetachBeforeBackward(Rule):
                     "class Network(nn.Module):\n"
                     "    def __init__(self):\n"
                     "        super().__init__()\n"
-                    "        self.linear = nn.Linear(4, 3)\n\n"
+                    "        self.linear = nn.Linear(20, 10)\n\n"
                     "    def forward(self, x):\n"
                     "        return self.linear(x).detach()\n",
                 ),

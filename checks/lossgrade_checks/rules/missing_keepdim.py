@@ -138,7 +138,7 @@ def regret(values):
 
     def difference(self, made: Difference) -> Iterable[Report]:
         maximum, rank = made.maximum, getattr(made.operand, "rank", None)
-        straight = not getattr(made.operand, "note", "")
+        straight = not getattr(made.operand, "note", getattr(made.operand, "base", None))
         if made.exponentiated and straight and _loses_axis(maximum, rank):
             yield _report(made, "maximum", "shifted by", maximum, maximum.numpy)
 

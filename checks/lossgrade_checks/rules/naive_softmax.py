@@ -25,7 +25,7 @@ def softmax(z):
     return {}
 
 
-probabilities = softmax(torch.tensor([[1.0, 1.0], [1.0, 100.0]]))
+probabilities = softmax(torch.tensor([[1.0, 1.0], [1.0, 1000.0]]))
 """
 TWO_STEPS = """\
 import torch
@@ -37,7 +37,7 @@ def softmax(X):
     return X_exp / partition
 
 
-probabilities = softmax(torch.tensor([[1.0, 1.0], [1.0, 100.0]]))
+probabilities = softmax(torch.tensor([[1.0, 1.0], [1.0, 1000.0]]))
 """
 NUMPY = """\
 import numpy as np
@@ -75,7 +75,7 @@ class NaiveSoftmax(Rule):
     """Subtract the largest logit of each row before the exponential of a softmax.
 
     exp overflows: in float32 exp(89) is inf, in float64 exp(710), and inf / inf is NaN. Of the
-    rows [1, 1] and [1, 100] the second becomes [0, NaN]. Shifting a row by its maximum changes no
+    rows [1, 1] and [1, 1000] the second becomes [0, NaN]. Shifting a row by its maximum changes no
     probability, since the factor cancels, and the largest exponent is then 0. The maximum of the
     WHOLE array does not do: where one row lies 746 below another (104 in float32), all its
     exponentials are 0, and 0 / 0 is NaN: rows [0, 0] and [1000, 999] give [NaN, NaN] first.
@@ -247,7 +247,7 @@ def probabilities(model, x):
 
 def _is_unshifted(operand: Any) -> bool:
     if isinstance(operand, v.Unknown):
-        return operand.source == "parameter"
+        return (operand.base or operand).source in {"parameter", "scaled"}
     if not isinstance(operand, v.Tensor) or operand.guarded:
         return False
     return operand.meaning == v.LOGITS

@@ -5,23 +5,20 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 (its name everywhere)
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-import numpy as np  # noqa: E402 (after the check for torch)
-import torch.nn.functional as F  # noqa: E402, N812
-from executing import Ran  # noqa: E402
-from torch import nn  # noqa: E402
-
-from lossgrade_checks.rules import all_rules  # noqa: E402
+from executing import Ran
+from lossgrade_checks.rules import all_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from executing import LossCall
-
     from lossgrade_checks.rule import Example, Rule
 
 EXAMPLES = [
@@ -29,6 +26,7 @@ EXAMPLES = [
     for rule in all_rules()
     for number, example in enumerate(rule.examples)
 ]
+MENDED = [each for each in EXAMPLES if each.values[1].good is not None]
 # Of one float32 operation; the sums below are of ten terms of at most 1.
 CLOSE = 1e-5
 
@@ -40,7 +38,7 @@ class Proof(NamedTuple):
     """
 
     holds: Callable[[Ran], None]
-    arguments: Mapping[str, Callable[[], Any]] = {}  # noqa: RUF012 (never changed)
+    arguments: Mapping[str, Callable[[], Any]] = {}
     raises: bool = False
 
 
@@ -64,6 +62,16 @@ def test_the_bad_example_does_the_damage(
     if ran.errors and not proof.raises:
         raise ran.errors[0]
     proof.holds(ran)
+
+
+@pytest.mark.parametrize(("rule", "example"), MENDED)
+def test_the_mended_example_does_not(rule: type[Rule], example: Example, tmp_path: Path) -> None:
+    assert example.good is not None
+    proof = PROOFS[rule.code]
+    ran = Ran(tmp_path, example._replace(bad=example.good), proof.arguments)
+    assert not ran.errors
+    with pytest.raises((AssertionError, IndexError, pytest.fail.Exception)):
+        proof.holds(ran)
 
 
 def test_every_rule_has_a_proof() -> None:
@@ -209,7 +217,7 @@ def probabilities_are_nearly_uniform(ran: Ran) -> None:
                 assert 0.5 <= call.input.min() <= call.input.max() <= 0.7311
 
 
-# --- LG2xx, LG3xx: targets and axes -----------------------------------------------------------------
+# --- LG2xx, LG3xx: targets and axes --------------------------------------------------------------
 
 
 def the_loss_raises(ran: Ran) -> None:
@@ -227,11 +235,11 @@ def the_loss_raises(ran: Ran) -> None:
 
 
 def the_axis_is_a_guess(ran: Ran) -> None:
-    for module in ran.models:
-        module(torch.randn(2, 784))
     guessed = any("Implicit dimension choice" in warning for warning in ran.warnings)
     refused = any(isinstance(error, TypeError) for error in ran.errors)
-    assert guessed or refused
+    if not guessed and not refused:
+        with pytest.warns(UserWarning, match="Implicit dimension choice"):
+            ran.names["net"](torch.randn(2, 784))
 
 
 def columns_sum_to_one(ran: Ran) -> None:
@@ -266,18 +274,19 @@ def one_output_is_always_one(ran: Ran) -> None:
     assert all(gradient is None or not gradient.any() for gradient in ran.gradients())
 
 
-# --- LG4xx: what cannot be computed -----------------------------------------------------------------
+# --- LG4xx: what cannot be computed --------------------------------------------------------------
 
 
 def the_logarithm_is_lost(ran: Ran) -> None:
     """Far from the largest logit the loss is infinite, or stops growing at what was added."""
     if "1e-8" in ran.text:
-        assert ran.names["loss"].item() <= -math.log(1e-8) < 110
+        assert ran.names["loss"].item() < -math.log(1e-8) + 0.01 < 110
         return
     values = ran.values()
     if not any_infinite(values):
         # Halved, or in float64, it takes more.
-        values = [x.detach().numpy() for x in ran.again(logits=torch.tensor([[0.0, 2000.0]]))]
+        far = torch.tensor([[0.0, 2000.0]])
+        values = [x.numpy() for x in ran.again(logits=far, targets=torch.tensor([0]))]
     assert any_infinite(values)
 
 
@@ -287,7 +296,11 @@ def any_infinite(values: list[Any]) -> bool:
 
 
 def a_number_is_lost(ran: Ran) -> None:
-    assert any_infinite(ran.values())
+    values = ran.values()
+    if not any_infinite(values):
+        far = torch.tensor([[1000.0, 0.0]])
+        values = [x.numpy() for x in ran.again(logits=far, targets=torch.tensor([0]))]
+    assert any_infinite(values)
 
 
 def the_quotient_is_lost(ran: Ran) -> None:
@@ -299,7 +312,7 @@ def the_quotient_is_lost(ran: Ran) -> None:
     assert found[0].isnan().all()
 
 
-# --- LG5xx, LG6xx: reductions and calls ------------------------------------------------------------
+# --- LG5xx, LG6xx: reductions and calls ----------------------------------------------------------
 
 
 def the_mean_is_over_classes_too(ran: Ran) -> None:
@@ -307,7 +320,8 @@ def the_mean_is_over_classes_too(ran: Ran) -> None:
     value = None
     for module in ran.models:
         if isinstance(module, nn.KLDivLoss):
-            value = module(log_p, log_q)
+            with pytest.warns(UserWarning, match="'batchmean' divides only by the batch size"):
+                value = module(log_p, log_q)
             right = F.kl_div(log_p, log_q, reduction="batchmean", log_target=True)
     if value is None:
         [call] = calls(ran, "kl_div")
@@ -364,8 +378,8 @@ PROOFS: dict[str, Proof] = {
     "LG110": Proof(
         order_decides,
         {
-            "x": lambda: torch.randn(8, 10 if False else 20),
             "loader": lambda: [(torch.randn(8, 20), torch.randint(0, 2, (8, 1)))],
+            "target": lambda: torch.randn(8, 10),
         },
         raises=True,
     ),
@@ -404,7 +418,7 @@ PROOFS: dict[str, Proof] = {
         {
             "logits": lambda: torch.tensor([-110.0, 20.0]),
             "generator": nn.Identity,
-            "noise": lambda: 1e4 * torch.randn(4, 784),
+            "noise": lambda: 1e4 * torch.randn(64, 784),
         },
     ),
     "LG403": Proof(the_quotient_is_lost),
@@ -418,8 +432,8 @@ PROOFS: dict[str, Proof] = {
     "LG503": Proof(backward_reaches_nothing, raises=True),
     "LG601": Proof(
         no_loss_is_computed,
-        {"x": lambda: torch.randn(8, 4), "model": lambda: nn.Linear(4, 3)},
+        {"model": lambda: nn.Linear(4, 3)},
         raises=True,
     ),
-    "LG602": Proof(no_activation_is_applied, {"x": lambda: torch.randn(8, 4)}, raises=True),
+    "LG602": Proof(no_activation_is_applied, raises=True),
 }
