@@ -42,6 +42,8 @@ class LossCall:
 
     name: str
     arguments: dict[str, Any]
+    # The names of the arguments that depend on parameters.
+    learned: frozenset[str]
     value: Any
 
     @property
@@ -115,11 +117,12 @@ class Ran:
                 key: x.detach().clone() if isinstance(x, torch.Tensor) else x
                 for key, x in bound.items()
             }
+            learned = frozenset(key for key, x in bound.items() if getattr(x, "requires_grad", 0))
             value = None
             try:
                 value = function(*positional, **keywords)
             finally:
-                self.losses.append(LossCall(name, kept, value))
+                self.losses.append(LossCall(name, kept, learned, value))
             return value
 
         return call
@@ -206,13 +209,13 @@ class Ran:
         for value in self.names.values():
             if isinstance(value, types.FunctionType) and value.__code__.co_filename == self._path:
                 named = inspect.signature(value).parameters
+                given = {
+                    key: arguments[key] if key in arguments else self.argument(key)
+                    for key, parameter in named.items()
+                    if key in arguments or parameter.default is parameter.empty
+                }
                 if named.keys() & arguments.keys():
-                    given = {
-                        key: arguments[key] if key in arguments else self.argument(key)
-                        for key, parameter in named.items()
-                        if key in arguments or parameter.default is parameter.empty
-                    }
-                results.append(value(**given))
+                    results.append(value(**given))
         return results
 
     # --- what is left ---------------------------------------------------------------------------
