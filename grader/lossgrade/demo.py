@@ -1,8 +1,9 @@
-"""Grade the bundled example submissions, as a user would: by running pytest."""
+"""Grade the bundled example submissions and lint the bundled example project, as a user would."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib import resources
@@ -17,13 +18,17 @@ EXAMPLES = (
 
 
 def run(out: Path) -> int:
-    """Grade each example, show the reports, and write them below `out`.
+    """Grade each example, lint a project, show what comes of it, and write it below `out`.
 
     Returns:
-        0 when every example was graded, whatever its score; 1 otherwise.
+        0 when every example was graded and linted, whatever was found; 1 otherwise.
     Raises:
         ModuleNotFoundError: the grader's own requirements are not installed.
     """
+    return _grade(out) or _lint(out)
+
+
+def _grade(out: Path) -> int:
     for needed in ("pytest", "pydantic", "numpy", "torch"):
         if find_spec(needed) is None:
             raise ModuleNotFoundError(name=needed)
@@ -59,4 +64,22 @@ def run(out: Path) -> int:
     print("\nWritten:")
     for path in written:
         print(f"  {path}")
+    return 0
+
+
+def _lint(out: Path) -> int:
+    project = resources.files("lossgrade_fixtures") / "lint" / "project"
+    with resources.as_file(project) as path:
+        shutil.copytree(path, out / "project", dirs_exist_ok=True)
+    for options, what in (
+        ((), "a small project with nine mistakes"),
+        (("--fix", "--diff"), "what the safe fixes would change in it"),
+    ):
+        shown = " ".join(("lossgrade check", *options, "project"))
+        print(f"\n{what}: {shown}\n", flush=True)
+        command = [sys.executable, "-m", "lossgrade_checks", "check", *options, "project"]
+        code = subprocess.call(command, cwd=out)
+        if code != 1:
+            print(f"lossgrade: {shown} ended with exit code {code}", file=sys.stderr)
+            return 1
     return 0

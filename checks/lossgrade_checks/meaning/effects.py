@@ -861,7 +861,9 @@ def _times(run: Run, node: Any, left: Any, right: Any) -> Any:
         return tensor(left)._replace(meaning="squared error")
     a, b = tensor(left), tensor(right)
     if isinstance(left, v.Tensor) or isinstance(right, v.Tensor):
-        return v.Tensor(rank=a.rank or b.rank, learned=a.learned or b.learned)
+        negative = (a.meaning == "negated") is not (b.meaning == "negated")
+        meaning = "negated" if negative else v.PLAIN
+        return v.Tensor(meaning, rank=a.rank or b.rank, learned=a.learned or b.learned)
     if number(left) is not None or number(right) is not None:
         return v.Tensor(of=right if number(left) is not None else left)
     return v.Unknown()
@@ -892,7 +894,8 @@ def divide(run: Run, node: Any, left: Any, right: Any) -> Any:
         # A temperature that is learned gives `logits.detach() / temperature` a graph.
         return a if number(right) is not None else a._replace(cut="", cut_site=None)
     if isinstance(left, v.Tensor):
-        return v.Tensor(rank=a.rank, rows=a.rows, learned=a.learned)
+        meaning = "negated" if a.meaning == "negated" else v.PLAIN
+        return v.Tensor(meaning, rank=a.rank, rows=a.rows, learned=a.learned)
     if isinstance(left, v.Unknown) and left.source in {"parameter", "scaled"}:
         return v.Unknown("scaled", left.name)
     return v.Unknown()

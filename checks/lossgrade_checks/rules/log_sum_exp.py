@@ -131,6 +131,15 @@ import numpy as np
 def log_add(values, largest):
     return largest + np.log(np.sum(np.exp(values - largest)))
 """,
+        # Of distances: every exponent is at most 0.
+        """\
+import numpy as np
+
+
+def perplexity(distances, beta):
+    kernel = np.exp(-distances.copy() * beta)
+    return np.log(np.sum(kernel, axis=1))
+""",
         # A sum of some of them, and of probabilities.
         """\
 import torch

@@ -278,7 +278,7 @@ def _fix(patch: Patch, made: Quotient) -> Fix | None:
         and isinstance(dim, int)
         and made.total.keepdim
     ):
-        operand = None if exps[0] is None else operand_of(exps[0])
+        operand = operand_of(exps[0])
         if operand is None:
             return None
         function, added = patch.of_torch("softmax")
@@ -287,8 +287,7 @@ def _fix(patch: Patch, made: Quotient) -> Fix | None:
         return unsafe("Take the softmax", *added, patch.replace(whole, content))
     edits = []
     for call in dict.fromkeys(exps):
-        operand = None if call is None else operand_of(call)
-        if call is None or operand is None:
+        if call is None or (operand := operand_of(call)) is None:
             return None
         maximum = maximum_of(patch, call, operand, dim, numpy=made.exponentials.numpy)
         if maximum is None:
