@@ -255,6 +255,11 @@ class Patch:
         pattern = rf"^import +(?:[^#\n]*, *)?{dotted}(?:\.\w+)* *(?:,|#|$)"
         return module if re.search(pattern, self.text, re.MULTILINE) else ""
 
+    def loses_comment(self, node: cst.CSTNode, content: str) -> bool:
+        """Whether a comment is lost where `content` takes the place of `node`."""
+        start, end = self._outer(node)
+        return self.text.count("#", start, end) > content.count("#")
+
     def arguments(self, call: cst.Call, content: str) -> Edit:
         """Return the edit that puts `content` in the place of all arguments of a call."""
         end = self.span(call)[1] - 1

@@ -367,7 +367,11 @@ def _picks(parts: tuple[p.Expression, ...], index: list[Any]) -> bool:
     """Whether it is `[range(n), y]` or `[i, y[i]]`: an item of each row, its number in `y`."""
     if len(parts) != 2 or any(type(part) is p.Slice for part in parts):
         return False
-    return not any(isinstance(item, v.Constant | v.External) for item in index)
+    if any(isinstance(item, v.Constant | v.External) for item in index):
+        return False
+    # Any other two indices may be those of a loop over all items.
+    counted = isinstance(index[0], v.Sequence) or tensor(index[0]).rank == 1
+    return counted or type(parts[1]) is p.Subscript
 
 
 def _keeps_all(part: p.Expression, item: Any) -> bool:

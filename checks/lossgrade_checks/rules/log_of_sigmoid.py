@@ -200,6 +200,8 @@ def _fix(patch: Patch, call: Logarithm, inner: v.Tensor, sign: str) -> Fix | Non
         return None
     function, added = patch.functional("logsigmoid")
     content = sign + patch.atom(operand) if sign else patch.source(operand)
+    if patch.loses_comment(outer, content):
+        return None
     return safe("Take the logsigmoid", *added, patch.replace(outer, f"{function}({content})"))
 
 

@@ -89,7 +89,7 @@ class LogOfSoftmax(Rule):
             good=FUNCTION.format("F.log_softmax(logits, dim=1)"),
         ),
         Example(
-            bad=FUNCTION.format("torch.log(\n        torch.softmax(logits / 2, -1)  # rows\n    )"),
+            bad=FUNCTION.format("torch.log(\n        torch.softmax(logits / 2, -1)\n    )"),
             good=FUNCTION.format("torch.log_softmax(logits / 2, -1)"),
         ),
         Example(
@@ -253,8 +253,8 @@ def _fix(patch: Patch, call: Logarithm, found: v.Tensor) -> Fix | None:
     if inner is not patch.node(call.operand_node):
         return None
     edits = patch.call_instead(inner, "softmax", "log_softmax")
-    if edits is None:
+    (start, end), (first, last) = patch.span(outer), patch.span(inner)
+    if edits is None or patch.loses_comment(outer, patch.text[first:last]):
         return None
     # What stands around the softmax goes; it stays, under its new name.
-    (start, end), (first, last) = patch.span(outer), patch.span(inner)
     return safe("Take the log_softmax", Edit(start, first, ""), *edits, Edit(last, end, ""))

@@ -208,4 +208,6 @@ def _fix(patch: Patch, call: Logarithm, total: v.Tensor) -> Fix | None:
     # Without the parentheses that a method needed: it is an argument now.
     first, last = patch.span(operand)
     content = f"{function}({patch.text[first:last]}, {patch.text[start:end]})"
+    if patch.loses_comment(outer, content):
+        return None
     return safe("Take the logsumexp", *added, patch.replace(outer, content))

@@ -202,6 +202,17 @@ slots = nn.Linear(64, 8)
 logits = slots(torch.randn(12, 64))
 dispatch, combine = logits.softmax(dim=0), logits.softmax(dim=1)
 """,
+        # Attention: any item of it may be looked at.
+        """\
+import torch
+
+
+def show(scores):
+    attention = torch.softmax(scores, dim=0)
+    for i in range(len(scores)):
+        for j in range(len(scores)):
+            print(attention[i, j])
+""",
         # Nothing is known of the axes.
         """\
 import numpy as np
