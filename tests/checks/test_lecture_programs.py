@@ -97,12 +97,15 @@ def test_the_program_shows_the_loss_that_the_index_says(
 def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run a program with its own `model`, and give back the generator of random numbers."""
     torch = pytest.importorskip("torch")
-    state = torch.get_rng_state()
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    # Small tensors: on a busy machine more threads wait for each other.
+    torch.set_num_threads(1)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     sys.modules.pop("model", None)
     yield
     sys.modules.pop("model", None)
+    torch.set_num_threads(threads)
     torch.set_rng_state(state)
 
 

@@ -231,7 +231,9 @@ def decorate(run: Run, decorator: p.Expression, value: Any) -> Any:
 
 def _property_part(run: Run, decorator: p.Attribute, value: v.FunctionValue) -> Any:
     """`@name.setter`: the setter lies beside the property, which stays bound to the name."""
-    assert type(decorator.value) is p.Name
+    if type(decorator.value) is not p.Name:
+        # `@Base.name.setter`: a property of its own, made of another class's.
+        return v.Unknown()
     name = decorator.value.id
     run.trail.store(run.frame.scope.names, f"{name}.{decorator.name}", value)
     return run.lookup(name)

@@ -555,21 +555,25 @@ def literal(operand: Any, args: Any, numpy: bool) -> Any:
     if not isinstance(operand, v.Sequence):
         return v.Tensor(of=operand, cut="detach") if isinstance(operand, v.Unknown) else v.Tensor()
     rank, numbers = 0, operand
-    while isinstance(numbers, v.Sequence) and numbers.items:
+    while isinstance(numbers, v.Sequence) and numbers.items and rank < MOST_AXES:
         rank, numbers = rank + 1, numbers.items[0]
     flat = _flat(operand)
     dtype = dtype_of(args.get(0, "dtype"))
     meaning = v.PLAIN
-    if flat and rank == 1 and all(x >= 0 and x == int(x) for x in flat):
+    if flat and rank == 1 and all(x >= 0 and x % 1 == 0 for x in flat):
         meaning = v.CLASS_INDICES if max(flat) > 1 else "zeros and ones"
     if flat and dtype is None:
         dtype = "int" if all(isinstance(x, int) for x in flat) else "float"
     return v.Tensor(meaning, rank=rank or None, dtype=dtype, numpy=numpy, rows=rank == 2)
 
 
-def _flat(value: Any) -> list[float]:
+# A list may hold itself.
+MOST_AXES = 8
+
+
+def _flat(value: Any, axes: int = MOST_AXES) -> list[float]:
     if isinstance(value, v.Sequence):
-        parts = [_flat(item) for item in value.items or ()]
+        parts = [_flat(item, axes - 1) for item in value.items or ()] if axes else []
         return [x for part in parts for x in part] if all(parts) else []
     found = number(value)
     return [] if found is None else [found]

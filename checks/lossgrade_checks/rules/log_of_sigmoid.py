@@ -55,10 +55,10 @@ class Discriminator(nn.Module):
 class LogOfSigmoid(Rule):
     """Take `logsigmoid` of the logits; never the logarithm of their sigmoid.
 
-    In float32 the sigmoid of -104 is 0, its logarithm -inf; for log(1 - sigmoid(z)) it ends
-    sooner, since the sigmoid of 17 is already exactly 1. The loss is then inf and the gradient
-    NaN. `F.logsigmoid(z)` is -104, and the logarithm of 1 - sigmoid(z) is `F.logsigmoid(-z)`, -17:
-    both are exact for every z.
+    In float32 the sigmoid of -89 is 0, since exp(89) is inf, and its logarithm -inf; for
+    log(1 - sigmoid(z)) it ends sooner, since the sigmoid of 17 is already exactly 1. The loss is
+    then inf and the gradient NaN. `F.logsigmoid(-89)` is -89, and the logarithm of 1 - sigmoid(z)
+    is `F.logsigmoid(-z)`, -17 for z = 17: both are exact for every z.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.logsigmoid.html
     """

@@ -188,7 +188,20 @@ def _is_settled(value: Any) -> bool:
 
 
 # Parameters of these names are positive, and no probabilities.
-POSITIVE = ("sigma", "std", "scale", "var", "rate", "temp", "count", "alpha", "beta", "lam", "det")
+POSITIVE = (
+    "sigma",
+    "std",
+    "scale",
+    "var",
+    "rate",
+    "temp",
+    "count",
+    "alpha",
+    "beta",
+    "lam",
+    "det",
+    "freq",
+)
 
 
 def _may_be_zero(value: Any) -> bool:

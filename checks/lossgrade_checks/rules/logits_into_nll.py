@@ -25,9 +25,9 @@ class LogitsIntoNll(Rule):
     """Give logits to `cross_entropy`; `nll_loss` expects log-probabilities.
 
     `nll_loss` picks the entry of the right class and changes its sign, nothing more. Of logits
-    that has no lower bound: every logit that is ever right grows for ever. A linear layer trained
-    on random labels of 3 classes goes from -0.06 to -3.9 in 100 steps of SGD at rate 0.1 and to
-    -38 in 1000, while its true cross entropy rises from 1.20 to 7.65.
+    that has no lower bound: every logit that is ever right grows for ever. Three equal examples of
+    3 classes, labelled 0, 0 and 1, take the loss from 0 to -5.6 in 100 steps of SGD at rate 0.1
+    and to -55.6 in 1000, while their true cross entropy rises from 1.1 to 11.1.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
     """
