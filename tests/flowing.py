@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from linting import codes, lint
-
-from lossgrade_checks.finding import Place
 from lossgrade_checks.rules.softmax_into_cross_entropy import SoftmaxIntoCrossEntropy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lossgrade_checks.finding import Place
 
 PRELUDE = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n\n"
 # The rule by which it is seen where the analysis says that probabilities go.

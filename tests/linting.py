@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lossgrade_checks.engine import Project, check
-from lossgrade_checks.finding import Edit, Finding
-from lossgrade_checks.rule import Rule
 from lossgrade_checks.rules import all_rules
 from lossgrade_checks.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from lossgrade_checks.finding import Edit, Finding
+    from lossgrade_checks.rule import Rule
 
 
 def lint(

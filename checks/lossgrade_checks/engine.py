@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,8 @@ from lossgrade_checks.rule import Report, Rule
 from lossgrade_checks.source import Source, Unreadable, read_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
     import libcst as cst
 
     from lossgrade_checks.fixes import Patch

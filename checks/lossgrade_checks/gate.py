@@ -7,15 +7,16 @@ may let through too much; it never holds back a finding.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lossgrade_checks.rule import Rule
 from lossgrade_checks.source import Source, Unreadable, read_source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
     from lossgrade_checks.project import Project
+    from lossgrade_checks.rule import Rule
 
 _WORD = re.compile(r"[^\W\d]\w*")
 _IMPORT = re.compile(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import libcst as cst
 from libcst._nodes.internal import CodegenState
+
+if TYPE_CHECKING:
+    import libcst as cst
 
 
 class Positions:
@@ -45,7 +47,7 @@ class _State(CodegenState):
     def add_token(self, value: str) -> None:
         self._position += len(value)
 
-    def before_codegen(self, node: cst.CSTNode) -> None:
+    def before_codegen(self, node: cst.CSTNode) -> None:  # noqa: ARG002 (LibCST's own signature)
         self._begun.append(self._position)
 
     def after_codegen(self, node: cst.CSTNode) -> None:

@@ -14,7 +14,6 @@ from lossgrade_checks.source import Unreadable, read_source
 
 if TYPE_CHECKING:
     from lossgrade_checks.meaning.program import Program
-    from lossgrade_checks.meaning.run import Run
 
 # Libraries that are never looked for among the files of the project.
 LIBRARIES = frozenset(
@@ -39,7 +38,7 @@ class Project:
 
     # --- finding --------------------------------------------------------------------------------
 
-    def load(self, run: Run, module: ModuleValue, level: int, name: str) -> ModuleValue | None:
+    def load(self, module: ModuleValue, level: int, name: str) -> ModuleValue | None:
         """Return the file of the project that `module` imports as `name`, or None.
 
         `level` is the number of leading dots of the import.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from lossgrade_checks.finding import Severity
-
 if TYPE_CHECKING:
-    from lossgrade_checks.finding import Fix
+    from collections.abc import Callable, Iterable
+
+    from lossgrade_checks.finding import Fix, Severity
     from lossgrade_checks.fixes import Patch
     from lossgrade_checks.meaning import events
     from lossgrade_checks.meaning.values import Site

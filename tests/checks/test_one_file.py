@@ -7,10 +7,10 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import fakes
 import pytest
-from fakes import RULES, notebook
 
+import fakes
+from fakes import RULES, notebook
 from lossgrade_checks.engine import Project
 from lossgrade_checks.files import Outcome, Task, run_file, write
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fakes import RULES
 
+from fakes import RULES
 from lossgrade_checks.selection import Choice, UnknownRule, matching, rules_on
 
 ALL = ["LG101", "LG102", "LG201"]

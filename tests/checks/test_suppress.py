@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fakes import RULES, check, notebook
 
+from fakes import RULES, check, notebook
 from lossgrade_checks.finding import Finding, Place
 from lossgrade_checks.source import Source, read_source
 from lossgrade_checks.suppress import not_suppressed

@@ -29,7 +29,7 @@ def import_module(run: Run, statement: p.Import) -> None:
     else:
         found = find(run, 0, statement.name)
         if statement.module != statement.name:
-            inner = run.project.load(run, run.module, 0, statement.module)
+            inner = run.project.load(run.module, 0, statement.module)
             if inner is not None and isinstance(found, v.External):
                 # A package without an `__init__.py`.
                 found = run.project.folder(run.module, statement.name) or found
@@ -48,7 +48,7 @@ def import_from(run: Run, statement: p.ImportFrom) -> None:
 
 def find(run: Run, level: int, module: str) -> Any:
     """Return the module: of the project if it has one of that name, else of a library."""
-    found = run.project.load(run, run.module, level, module)
+    found = run.project.load(run.module, level, module)
     if found is not None:
         return found
     return v.Unknown() if level else v.External(ALIASES.get(module, module))
@@ -63,7 +63,7 @@ def _member(run: Run, module: Any, name: str, statement: p.ImportFrom) -> Any:
     if isinstance(module, v.External):
         path = f"{module.path}.{name}"
         return v.External(ALIASES.get(path, path))
-    found = run.project.load(run, run.module, statement.level, name)
+    found = run.project.load(run.module, statement.level, name)
     return v.Unknown() if found is None else found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +14,11 @@ from lossgrade_checks.rules.deprecated_reduction_args import SIGNATURES
 
 def names(path: str) -> list[str]:
     """Return the names of the parameters of a function, or of a constructor, in order."""
-    found = torch
+    found: Any = torch
     for part in path.removeprefix("torch.").split("."):
         found = getattr(found, part)
+    if isinstance(found, type):
+        return list(inspect.signature(inspect.getattr_static(found, "__init__")).parameters)[1:]
     return list(inspect.signature(found).parameters)
 
 

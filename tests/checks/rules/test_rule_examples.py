@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from linting import codes, lint, mended
 
-from lossgrade_checks.rule import Example, Rule
+from linting import codes, lint, mended
 from lossgrade_checks.rules import all_rules
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lossgrade_checks.rule import Example, Rule
 
 EXAMPLES = [
     pytest.param(rule, example, id=f"{rule.code}-{number}")
