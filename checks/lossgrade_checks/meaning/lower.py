@@ -411,9 +411,10 @@ class _Lowering(Lowering):
         yield p.ImportFrom(len(node.relative), module, tuple(names))
 
     def _delete(self, node: cst.Del) -> Iterable[p.Statement]:
-        target = self.expression(node.target)
-        several = isinstance(node.target, cst.Tuple | cst.List) and type(target) is p.Display
-        yield p.Delete(tuple([item.value for item in target.items]) if several else (target,))
+        targets: list[cst.BaseExpression] = [node.target]
+        if isinstance(node.target, cst.Tuple | cst.List):
+            targets = [element.value for element in node.target.elements]
+        yield p.Delete(tuple([self.expression(target) for target in targets]))
 
     def _raise(self, node: cst.Raise) -> Iterable[p.Statement]:
         yield p.Leave("raise", self._maybe(node.exc))
