@@ -51,7 +51,9 @@ def check(source: Source, rules: Sequence[type[Rule]], project: Project) -> list
     try:
         program = program_of(source.text)
         project.keep(source.path, program)
-        if not active or not _reports(active, source, program, project):
+        reports = _reports(active, source, program, project) if active else []
+        path = str(source.path)
+        if all(_stands_at(path, report) is None for _, report in reports):
             return []
         return _findings(source, active, project, None)
     except RecursionError:
