@@ -6,6 +6,7 @@ command, a configuration or a path is wrong, a file could not be written, or the
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         # The reader of our output has gone, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return check.code if check else 0
+    # The process ends: its last walk for cycles would only take time.
+    gc.freeze()
     return code
 
 
