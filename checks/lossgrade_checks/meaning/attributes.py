@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from lossgrade_checks.meaning import calls, effects, expressions
@@ -17,6 +18,11 @@ def get(run: Run, value: Any, name: str) -> Any:
 
 
 def _external(_: Run, value: v.External, name: str) -> Any:
+    return _member(value, name)
+
+
+@functools.cache
+def _member(value: v.External, name: str) -> v.External:
     return v.External(f"{value.path}.{name}")
 
 

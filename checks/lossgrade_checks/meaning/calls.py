@@ -52,10 +52,14 @@ def arguments(run: Run, node: p.Call) -> Arguments:
     nodes: dict[int | str, p.Expression] = {}
     is_open = False
     for argument in node.arguments:
-        value = e.evaluate(run, argument.value)
+        part = argument.value
+        value = e.EXPRESSIONS[type(part)](run, part)
         if argument.keyword:
             keywords[argument.keyword] = value
-            nodes[argument.keyword] = argument.value
+            nodes[argument.keyword] = part
+        elif not argument.star and not is_open:
+            nodes[len(positional)] = part
+            positional.append(value)
         elif argument.star == "*":
             items = e.items_of(value)
             if items is None:
@@ -67,11 +71,6 @@ def arguments(run: Run, node: p.Call) -> Arguments:
                 keywords.update({key: x for key, x in value.slots.items() if isinstance(key, str)})
             else:
                 is_open = True
-        elif is_open:
-            pass
-        else:
-            nodes[len(positional)] = argument.value
-            positional.append(value)
     return Arguments(tuple(positional), keywords, nodes, is_open)
 
 

@@ -27,25 +27,31 @@ def _constant(_: Run, node: p.Constant) -> Any:
 
 
 def _name(run: Run, node: p.Name) -> Any:
-    found = run.lookup(node.id)
-    if found is None:
-        return v.External(f"builtins.{node.id}")
-    return found
+    name = node.id
+    # What `run.lookup` does, written out: names are nearly half of all expressions.
+    scope: v.Scope | None = run.frames[-1].scope
+    while scope is not None:
+        found = scope.names.get(name)
+        if found is not None:
+            return found
+        scope = scope.parent
+    return v.External(f"builtins.{name}")
 
 
 def _attribute(run: Run, node: p.Attribute) -> Any:
-    found = attributes.get(run, evaluate(run, node.value), node.name)
+    inner = node.value
+    found = attributes.get(run, EXPRESSIONS[type(inner)](run, inner), node.name)
     if node.name == "data" and isinstance(found, v.Tensor):
         return found._replace(cut_site=run.site(node.number))
     return found
 
 
 def _call(run: Run, node: p.Call) -> Any:
-    function = evaluate(run, node.function)
+    target = node.function
+    function = EXPRESSIONS[type(target)](run, target)
     arguments = calls.arguments(run, node)
     result = calls.call(run, function, arguments, node)
     # A method whose name ends in one underscore changes its tensor in place.
-    target = node.function
     if (
         type(target) is p.Attribute
         and target.name.endswith("_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -69,17 +70,28 @@ def _container(path: str, args: Arguments) -> v.Sequence:
 
 def _construct(run: Run, path: str, args: Arguments, node: p.Call | None) -> Any:
     """Return an object of a library's class, or what an unknown function returns."""
-    name = path.rpartition(".")[2]
-    known = path.startswith("torch.") or path in tables.NO_GRAD or path in _OBJECTS
-    if not known and not name[:1].isupper():
+    if not _makes_object(path):
         return v.Unknown()
     number = node.number if node is not None else -1
     layer = v.Layer(path, args.positional, args.keywords, run.site(number))
     layer.open = args.open
-    if node is not None and path.startswith("torch.nn."):
+    if node is not None and _is_told(path):
         layer.made = Construction(*run.context(number), layer, node)
         run.events.append(layer.made)
     return layer
+
+
+@functools.cache
+def _makes_object(path: str) -> bool:
+    known = path.startswith("torch.") or path in tables.NO_GRAD or path in _OBJECTS
+    return known or path.rpartition(".")[2][:1].isupper()
+
+
+@functools.cache
+def _is_told(path: str) -> bool:
+    """Whether rules may have an opinion on how such an object is made."""
+    is_loss = path.startswith("torch.nn.") and path.endswith(("Loss", "Loss2d"))
+    return is_loss or path in tables.LAYER_ACTIVATIONS
 
 
 def note_tensor_use(run: Run, value: Any, number: int) -> None:
@@ -160,6 +172,7 @@ def apply_all(run: Run, layers: v.Sequence, args: Arguments, node: p.Call | None
     if not isinstance(layers, v.Sequence) or layers.items is None:
         return v.Unknown()
     for layer in layers.items:
+        run.step()
         value = calls.call(run, layer, calls.Arguments((value,)), node)
     return value
 

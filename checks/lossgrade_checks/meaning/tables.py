@@ -7,6 +7,7 @@ effects in `effects.py`.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from lossgrade_checks.meaning import values as v
@@ -238,6 +239,7 @@ DTYPES: dict[str, str] = {
 }
 
 
+@functools.cache
 def effect_of(path: str) -> tuple[str, str, str]:
     """Return (effect, short name, library) of the function at `path`, or empty strings."""
     namespace, _, name = path.rpartition(".")
