@@ -121,10 +121,13 @@ def _findings(
     try:
         tree = cst.parse_module(source.text)
         program, nodes = lower(tree)
-    except cst.ParserSyntaxError as other:
+    except (cst.ParserSyntaxError, cst.CSTValidationError) as other:
         if error is None:
-            message = f"LibCST cannot parse it: {other.message}"
-            return [_unparsed(source, message, other.editor_line, other.editor_column)]
+            row, column = 1, 1
+            if isinstance(other, cst.ParserSyntaxError):
+                row, column = other.editor_line, other.editor_column
+            message = f"LibCST cannot parse it: {getattr(other, 'message', other)}"
+            return [_unparsed(source, message, row, column)]
         # Python's own parser says best where and why.
         message = f"cannot be parsed: {error.msg}"
         return [_unparsed(source, message, error.lineno or 1, error.offset or 1)]
@@ -215,5 +218,5 @@ def _read_places(path: Path) -> _Places | None:
         source = read_source(path, path.read_bytes())
         tree = cst.parse_module(source.text)
         return _Places(source, lower(tree)[1], Positions(tree))
-    except (OSError, Unreadable, cst.ParserSyntaxError, RecursionError):
+    except (OSError, Unreadable, cst.ParserSyntaxError, cst.CSTValidationError, RecursionError):
         return None

@@ -63,7 +63,7 @@ ODD = {
     "a decorator of itself": "def f(g): return f\n@f\n@f(1)\n@f(f)(2)\ndef h(): pass\nh(1)\n",
     "decorators that are expressions": "@(lambda f: f)\n@[print][0]\n@(x := print)\ndef f(): pass\nf()\n",
     "stars everywhere": "def f(*a, b, **k):\n    return f(*a, *a, **k, **k, b=b)\n"
-    "f(*[1], *(2,), b=3, **{'c': 1}, **dict(d=2))\n[*a, *b], {**a, **b}, (*a,) = x\n",
+    "f(*[1], *(2,), b=3, **{'c': 1}, **dict(d=2))\n[*a, *b], {**a, **b}, (*a,)\n",
     "names like keywords": "match = case = type = _ = print\nmatch(case)\ntype(_)[match]\nsoft = 1\n",
     "every statement of match": "match x:\n    case [1, *rest]: pass\n    case {'a': b, **c}: pass\n"
     "    case A(x=1) | B(2): pass\n    case -1 | 1j: pass\n    case str() as s if s: pass\n"
@@ -80,8 +80,8 @@ ODD = {
     ),
     "numbers of all kinds": "x = [0x1F, 0b1, 0o7, 1_0, 1e400, 1e-400, 3j, 9**9**9, 1 << 10**9, -(-1)]\n"
     "y = torch.tensor([1e400, 2.0])\nz = 1 // 0 + 1 % 0 + 1.0 / 0\n",
-    "a very long number": f"x = {'9' * 5000}\n",
-    "strings of all kinds": "x = 'a' 'b' f'{x!r:>{y}}{{' rb'\\x00' u'u' '''\n''' f'{x:{y}{z}}'\n",
+    "a very long number": f"x = {'9' * 4000}, 0x{'f' * 9000}\n",
+    "strings of all kinds": "x = 'a' 'b' f'{x!r:>{y}}{{' u'u' rf'{x:{y}{z}}' \"\", rb'\\x00' b''\n",
     "slices of all kinds": "x[::], x[1:], x[:-1], x[::0], x[..., None, 1:2, :], x[()], x[*a, 1]\n"
     "[1, 2, 3][::0], (1, 2)[5], [][0], {}['a']\n",
     "layers made of nonsense": "nn.Sequential(1, None)(x)\nnn.Sequential()(x)\nnn.Linear()(x)\n"
@@ -186,9 +186,18 @@ def test_long_and_deep_programs_are_followed(program: str, tmp_path: Path) -> No
     assert codes(lint(PRELUDE + program + MISTAKE, tmp_path)) == ["LG101"]
 
 
-def test_too_deep_is_one_finding(tmp_path: Path) -> None:
-    program = "x = " + "-" * 100_000 + "1\n"
-    assert codes(lint(PRELUDE + program, tmp_path)) == ["LG000"]
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param("x = " + "-" * 100_000 + "1\n", id="too deep"),
+        pytest.param("x = " + "(" * 5000 + ")" * 5000 + "\n", id="too many brackets"),
+        pytest.param("x = 'a' b'b'\n", id="a string beside bytes, which LibCST refuses in its own way"),
+        pytest.param("x = \0\n", id="a null byte"),
+        pytest.param("return = 1\n", id="a syntax error"),
+    ],
+)
+def test_what_cannot_be_followed_is_one_finding(program: str, tmp_path: Path) -> None:
+    assert codes(lint(PRELUDE + program + MISTAKE, tmp_path)) == ["LG000"]
 
 
 def test_the_cost_grows_as_the_file_does(tmp_path: Path) -> None:
