@@ -51,9 +51,7 @@ def check(source: Source, rules: Sequence[type[Rule]], project: Project) -> list
     try:
         program = program_of(source.text)
         project.keep(source.path, program)
-        reports = _reports(active, source, program, project) if active else []
-        path = str(source.path)
-        if all(_stands_at(path, report) is None for _, report in reports):
+        if not active or not _reports(active, source, program, project):
             return []
         return _findings(source, active, project, None)
     except RecursionError:
@@ -73,7 +71,8 @@ def _unparsed(source: Source, message: str, row: int, column: int) -> Finding:
 
 def _reports(
     rules: Sequence[type[Rule]], source: Source, program: Program, project: Project
-) -> list[tuple[Rule, Report]]:
+) -> list[tuple[Rule, Report, int]]:
+    """Return what the rules report in this file, each with the part of it where that stands."""
     from lossgrade_checks.meaning.follow import follow
 
     made = [rule() for rule in rules]
@@ -85,13 +84,20 @@ def _reports(
         ]
         for kind, method in HANDLERS.items()
     }
-    found = [
+    path = str(source.path)
+    events = follow(project, path, program)
+    reports = [
         (rule, report)
-        for event in follow(project, str(source.path), program)
+        for event in events
         for rule, listen in listeners[type(event).__name__]
         for report in listen(event)
     ]
-    return found + [(rule, report) for rule in made for report in rule.finish()]
+    reports += [(rule, report) for rule in made for report in rule.finish()]
+    return [
+        (rule, report, number)
+        for rule, report in reports
+        if (number := _stands_at(path, report, events)) is not None
+    ]
 
 
 # The method of a rule that is called for each kind of event.
@@ -135,10 +141,7 @@ def _findings(
     places = _Places(source, nodes, Positions(tree))
     patch = Patch(path, source.text, nodes, places.positions)
     found: dict[tuple[str, int], Finding] = {}
-    for rule, report in _reports(rules, source, program, project):
-        number = _stands_at(path, report)
-        if number is None:
-            continue
+    for rule, report, number in _reports(rules, source, program, project):
         finding = _finding(rule, report, number, places, patch)
         known = found.get((rule.code, number))
         # Reached on several ways, it is certain if one of them is.
@@ -147,17 +150,33 @@ def _findings(
     return sorted(found.values(), key=lambda f: (f.place.cell or 0, *f.place[2:4], f.code))
 
 
-def _stands_at(path: str, report: Report) -> int | None:
+def _stands_at(path: str, report: Report, events: Sequence[Event]) -> int | None:
     """Return the part of the linted file at which a finding stands, or None.
 
     It stands at the event; where that is in another file, at the call that leads there.
     """
     event = report.event
-    others = () if report.local else (*reversed(event.calls), *(s for _, s in report.related))
-    for site in (event.site, *others):
+    here = [site for site in event.calls if site.path == path and site.number >= 0]
+    if event.site.path == path and event.site.number >= 0:
+        return event.site.number
+    if report.local:
+        return None
+    related = [site for _, site in report.related]
+    for site in related:
         if site.path == path and site.number >= 0:
-            return site.number
-    return None
+            return here[-1].number if here else site.number
+    if not here or (related and not any(_made_outside(here[-1], s, events) for s in related)):
+        return None
+    return here[-1].number
+
+
+def _made_outside(call: Site, site: Site, events: Sequence[Event]) -> bool:
+    """Whether what happens at `site`, in another file, happens without `call` of this file.
+
+    Where one call leads to both the activation and the loss, the mistake is in the file that it
+    leads to, and is reported there.
+    """
+    return any(event.site == site and call not in event.calls for event in events)
 
 
 def _finding(rule: Rule, report: Report, number: int, places: _Places, patch: Patch) -> Finding:

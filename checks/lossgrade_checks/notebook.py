@@ -30,6 +30,10 @@ AFTER = "\n\n"
 BLOCK = "with _:\n"
 
 
+# The first row that holds more than a comment is indented.
+_INDENTED = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]+[^\s#]")
+
+
 class CodeCell(NamedTuple):
     """A code cell: its number, its text, and what of it is Python, from `start` on."""
 
@@ -42,7 +46,7 @@ class CodeCell(NamedTuple):
     @property
     def before(self) -> str:
         """What must stand before the cell's Python for it to be Python."""
-        return BLOCK if self.python.lstrip("\n")[:1] in (" ", "\t") else ""
+        return BLOCK if _INDENTED.match(self.python) else ""
 
 
 class NotebookSource(Source):

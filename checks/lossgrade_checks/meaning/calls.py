@@ -144,11 +144,11 @@ def follow(run: Run, function: v.FunctionValue, names: dict[str, Any], receiver:
     frame.receiver = receiver
     frame.mark = run.trail.mark()
     run.frames.append(frame)
-    no_grad = run.no_grad
+    no_grad, nonzero = run.no_grad, set(run.nonzero)
     if "no_grad" in function.flags:
         run.no_grad += 1
     stopped = statements.block(run, code.body)
-    run.no_grad = no_grad
+    run.no_grad, run.nonzero = no_grad, nonzero
     run.frames.pop()
     # Functions made here that nobody called are followed by whoever follows this one as an entry.
     run.frame.made.extend(frame.made)

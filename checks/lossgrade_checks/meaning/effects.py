@@ -503,6 +503,8 @@ def _exp(run: Run, use: Use) -> Any:
 
 
 def _log(run: Run, use: Use) -> Any:
+    if id(use.operand) in run.nonzero:
+        use = use._replace(operand=tensor(use.operand)._replace(guarded=True))
     base = tensor(use.operand)
     if "where" in use.args.keywords:
         # NumPy takes it there alone.
@@ -824,7 +826,9 @@ def _minus(run: Run, node: Any, left: Any, right: Any) -> Any:
     if number(left) == 1 and b.meaning in {v.PROBABILITIES, v.SIGMOID, v.PLAIN}:
         return v.Tensor(v.COMPLEMENT, of=right, guarded=b.guarded, origin=b.origin)
     if number(left) == 1:
-        return v.Tensor(v.COMPLEMENT, of=right)
+        # Who looks whether p is 0 looks at 1 - p too.
+        inner = v.Tensor(guarded=True) if id(right) in run.nonzero else right
+        return v.Tensor(v.COMPLEMENT, of=inner)
     if number(right) is not None and isinstance(left, v.Tensor):
         return v.Tensor(rank=a.rank, rows=a.rows, learned=a.learned)
     for value in (left, right):

@@ -172,18 +172,48 @@ def _conditional(run: Run, node: p.Conditional) -> Any:
         return evaluate(run, node.body if known else node.orelse)
     found: list[Any] = []
 
-    def branch(part: p.Expression) -> Callable[[], bool]:
+    before = frozenset(run.nonzero)
+
+    def branch(part: p.Expression, holds: bool) -> Callable[[], bool]:
         def follow() -> bool:
+            run.nonzero = {*before, *found_nonzero(run, node.test, holds)}
             found.append(evaluate(run, part))
             return False
 
         return follow
 
-    run.trail.fork(branch(node.body), branch(node.orelse))
+    run.trail.fork(branch(node.body, True), branch(node.orelse, False))
+    run.nonzero = set(before)
     body, orelse = found
     if isinstance(body, v.Unknown) or isinstance(orelse, v.Unknown):
         return v.Unknown()
     return v.join(body, orelse)
+
+
+def found_nonzero(run: Run, test: p.Expression, holds: bool) -> set[int]:
+    """Return the values, by identity, that are not 0 where `test` holds, or where it does not."""
+    if type(test) is p.Unary and test.operator == "not":
+        return found_nonzero(run, test.operand, not holds)
+    if type(test) is p.Boolean and holds is (test.operator == "and"):
+        return found_nonzero(run, test.left, holds) | found_nonzero(run, test.right, holds)
+    name, away = test, holds
+    if type(test) is p.Comparison:
+        name, bound = test.left, test.rights[0]
+        number = bound.value if type(bound) is p.Constant else None
+        if len(test.rights) > 1 or not isinstance(number, int | float):
+            return set()
+        away = _away_from_zero(test.operators[0], number, holds)
+    value = run.lookup(name.id) if away and type(name) is p.Name else None
+    return {id(value)} if isinstance(value, v.Unknown | v.Tensor) else set()
+
+
+def _away_from_zero(operator: str, bound: float, holds: bool) -> bool:
+    """Whether a number for which `number operator bound` holds, or does not, cannot be 0."""
+    if operator in {"!=", "=="}:
+        return bound == 0 and holds is (operator == "!=")
+    if operator in {">", "<="}:
+        return bound >= 0 and holds is (operator == ">")
+    return bound > 0 and holds is (operator == ">=") and operator in {">=", "<"}
 
 
 def truth(run: Run, node: p.Expression) -> bool | None:
@@ -241,6 +271,7 @@ def _comprehension(run: Run, node: p.Comprehension) -> Any:
     scope = v.Scope(run.module, run.frame.scope, run.frame.scope.function)
     scope.inner = True
     outer = run.frame.scope
+    before = frozenset(run.nonzero)
     run.frame.scope = scope
     try:
         if items is not None and len(items) <= 64 and not node.conditions:
@@ -248,11 +279,13 @@ def _comprehension(run: Run, node: p.Comprehension) -> Any:
         assign(run, node.target, element_of(iterable, node.target))
         for condition in node.conditions:
             evaluate(run, condition)
+            run.nonzero |= found_nonzero(run, condition, True)
         if node.key is not None:
             evaluate(run, node.key)
         return _of_unknown(node.kind, evaluate(run, node.element))
     finally:
         run.frame.scope = outer
+        run.nonzero = set(before)
 
 
 def _of_unknown(kind: str, element: Any) -> Any:

@@ -54,6 +54,19 @@ OPERAND_NAMES = ("input", "a", "x", "tensor", "object", "data")
 
 
 def _container(path: str, args: Arguments) -> v.Sequence:
+    made = _contained(path, args)
+    for item in made.items or ():
+        _note_call(item)
+    return made
+
+
+def _note_call(value: Any) -> None:
+    """Note that a layer is called, or stands in a container that calls it."""
+    if isinstance(value, v.Layer) and value.made is not None:
+        value.made.called = True
+
+
+def _contained(path: str, args: Arguments) -> v.Sequence:
     items: tuple[Any, ...] | None = args.positional
     if args.open:
         items = None
@@ -115,8 +128,7 @@ def fill(run: Run, made: v.Instance, args: Arguments, node: p.Call | None) -> No
 
 def call_layer(run: Run, layer: v.Layer, args: Arguments, node: p.Call | None) -> Any:
     """Return what calling an object of a library's class gives."""
-    if layer.made is not None:
-        layer.made.called = True
+    _note_call(layer)
     loss = tables.LOSSES.get(layer.path)
     if loss is not None:
         return _loss(run, loss, args, node, layer)
@@ -317,6 +329,7 @@ def _grow(run: Run, receiver: v.Sequence, name: str, args: Arguments) -> None:
     """Follow what puts one or more items into a list or a container."""
     found = args.get(GROWS[name], "module")
     found = v.Unknown() if found is None else found
+    _note_call(found)
     more: tuple[Any, ...] | None = (found,)
     element = found
     if name == "extend":

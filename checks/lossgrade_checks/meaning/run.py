@@ -89,6 +89,8 @@ class Run:
         self.called: set[int] = set()
         self.classes: list[ClassValue] = []
         self.no_grad = 0
+        # Values, by identity, that a test around has found not to be 0.
+        self.nonzero: set[int] = set()
         self.likely = 0
         self.steps = self.total = STEPS
 

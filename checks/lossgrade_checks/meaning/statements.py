@@ -104,7 +104,23 @@ def _if(run: Run, statement: p.If) -> bool:
     truth = e.truth(run, statement.test)
     if truth is not None:
         return block(run, statement.body if truth else statement.orelse)
-    return run.trail.fork(lambda: block(run, statement.body), lambda: block(run, statement.orelse))
+    before = frozenset(run.nonzero)
+    alive: list[frozenset[int]] = []
+
+    def branch(body: tuple[p.Statement, ...], holds: bool) -> Callable[[], bool]:
+        def follow() -> bool:
+            run.nonzero = {*before, *e.found_nonzero(run, statement.test, holds)}
+            stopped = block(run, body)
+            if not stopped:
+                alive.append(frozenset(run.nonzero))
+            return stopped
+
+        return follow
+
+    stopped = run.trail.fork(branch(statement.body, True), branch(statement.orelse, False))
+    # After `if p == 0: return`, p is not 0.
+    run.nonzero = set(frozenset.intersection(*alive)) if alive else set(before)
+    return stopped
 
 
 def _for(run: Run, statement: p.For) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lossgrade_checks.finding import Edit
@@ -211,13 +212,15 @@ def _report(
     # A name may hold another value next time.
     written = [type(node) is p.Constant for node in _written(event, signature)]
     if not all(written) or len(written) < len(said) or None in flags.values():
-        yield Report(event, f"{names} {verb} deprecated: say how to reduce with `reduction=`")
+        message = f"{names} {verb} deprecated: say how to reduce with `reduction=`"
+        yield Report(event, message, local=True)
         return
     reduction = "none"
     if flags.get("reduce", True):
         reduction = "mean" if flags.get("size_average", True) else "sum"
     message = f'{names} {verb} deprecated: say `reduction="{reduction}"`'
-    yield Report(event, message, fix=lambda patch: _fix(patch, event, signature, reduction))
+    mend = partial(_fix, event=event, signature=signature, reduction=reduction)
+    yield Report(event, message, fix=mend, local=True)
 
 
 def _written(event: LossCall | Construction, signature: Signature) -> Iterator[p.Expression]:

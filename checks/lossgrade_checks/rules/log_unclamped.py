@@ -105,6 +105,30 @@ loss = uncertainty(torch.tensor([[0.0, 110.0]]))
         ),
     )
     near_misses = (
+        # A probability of 0 is looked for first.
+        """\
+import numpy as np
+
+
+def entropy(p):
+    return -p * np.log2(p) - (1 - p) * np.log2(1 - p)
+
+
+curve = [entropy(p) if p != 0 else None for p in np.arange(0.0, 1.0, 0.01)]
+""",
+        """\
+import numpy as np
+
+
+def surprise(p, y):
+    if p == 0:
+        return np.inf
+    return -(y * np.log(p)).sum()
+
+
+def weighed(p, y):
+    return -y * np.log(p) if p > 0 else 0.0
+""",
         NUMPY.format("-np.sum(actual * np.log(predicted + 1e-15))"),
         NUMPY.format("-np.sum(actual * np.log(np.clip(predicted, 1e-15, 1)))"),
         NUMPY.format("-np.sum(actual * np.log(np.maximum(predicted, 1e-15)))"),
@@ -201,6 +225,10 @@ POSITIVE = (
     "lam",
     "det",
     "freq",
+    "quant",
+    "num",
+    "size",
+    "bins",
 )
 
 

@@ -151,12 +151,29 @@ def softmax(z):
 
 probabilities = softmax(torch.randn(3, 5))
 """,
+        # It is never called.
+        """\
+import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(784, 10)
+        self.softmax = nn.Softmax()
+
+    def forward(self, x):
+        return self.fc(x)
+""",
         # Nobody knows whether `policy` is a tensor.
         """\
 def act(policy, state):
     return policy(state).softmax()
 """,
     )
+
+    def __init__(self) -> None:
+        self._made: list[Construction] = []
 
     def activation(self, call: Activation) -> Iterable[Report]:
         # A layer is reported where it is made.
@@ -168,7 +185,15 @@ def act(policy, state):
         kind = tables.LAYER_ACTIVATIONS.get(layer.path, "")
         has_dim = tables.ACTIVATIONS.get(kind, ("", False))[1] and not layer.path.endswith("2d")
         if has_dim and not layer.open and layer.argument(0, "dim") in (None, v.NONE):
-            yield Report(made, _message(layer.path.rpartition(".")[2], "layer"), local=True)
+            self._made.append(made)
+        return ()
+
+    def finish(self) -> Iterable[Report]:
+        # A layer that nobody calls does no harm.
+        for made in self._made:
+            if made.called:
+                name = made.layer.path.rpartition(".")[2]
+                yield Report(made, _message(name, "layer"), local=True)
 
 
 def _message(name: str, style: str) -> str:
