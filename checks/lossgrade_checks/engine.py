@@ -57,8 +57,17 @@ def check(source: Source, rules: Sequence[type[Rule]], project: Project) -> list
     except RecursionError:
         return [_unparsed(source, "nested too deeply to be followed: split the expression", 1, 1)]
     except SyntaxError as error:
+        if str(error.msg).startswith("too many nested"):
+            # LibCST would follow the brackets until its stack is full, and the process ends.
+            return [_refused(source, error)]
         # LibCST may know a newer Python than the one that runs it.
         return _findings(source, active, project, error)
+
+
+def _refused(source: Source, error: SyntaxError) -> Finding:
+    """Return the finding for a program that is none: Python's parser says best where and why."""
+    message = f"cannot be parsed: {error.msg}"
+    return _unparsed(source, message, error.lineno or 1, error.offset or 1)
 
 
 def _unparsed(source: Source, message: str, row: int, column: int) -> Finding:
@@ -134,9 +143,7 @@ def _findings(
                 row, column = other.editor_line, other.editor_column
             message = f"LibCST cannot parse it: {getattr(other, 'message', other)}"
             return [_unparsed(source, message, row, column)]
-        # Python's own parser says best where and why.
-        message = f"cannot be parsed: {error.msg}"
-        return [_unparsed(source, message, error.lineno or 1, error.offset or 1)]
+        return [_refused(source, error)]
     path = str(source.path)
     places = _Places(source, nodes, Positions(tree))
     patch = Patch(path, source.text, nodes, places.positions)
