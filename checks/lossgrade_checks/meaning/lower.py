@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -526,4 +527,7 @@ def lower(module: cst.Module) -> tuple[p.Program, list[cst.CSTNode]]:
         RecursionError: an expression or a block is nested too deeply to be followed.
     """
     lowering = _Lowering()
-    return lowering.program(module), lowering.nodes
+    with warnings.catch_warnings():
+        # What Python warns of in somebody's strings is not our subject.
+        warnings.simplefilter("ignore")
+        return lowering.program(module), lowering.nodes

@@ -308,7 +308,7 @@ def test_programs_by_chance_are_followed(lines: list[str]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lines=_blocks())
 def test_many_programs_by_chance_are_followed(lines: list[str]) -> None:
     program = PRELUDE + "\n".join(lines) + "\n"
@@ -317,10 +317,10 @@ def test_many_programs_by_chance_are_followed(lines: list[str]) -> None:
 
 @pytest.mark.slow
 def test_the_standard_library_is_followed() -> None:
-    # Half a million lines of Python of all ages; a mark is put into each so that it is followed.
+    # Python of all ages; a mistake is put into each file, so that it is followed and parsed.
     folder = Path(sysconfig.get_path("stdlib"))
     followed = 0
-    for path in sorted(folder.rglob("*.py"))[::6]:
+    for path in sorted(folder.rglob("*.py"))[::40]:
         if "site-packages" in path.parts:
             continue
         try:
@@ -331,4 +331,4 @@ def test_the_standard_library_is_followed() -> None:
         found = codes(check(Source(path, text), PROBE, Project()))
         assert found in (["LG101"], ["LG000"]), path
         followed += found == ["LG101"]
-    assert followed > 50
+    assert followed > 20
