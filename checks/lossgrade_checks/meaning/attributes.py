@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks.meaning import calls, effects, expressions
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
-from lossgrade_checks.meaning.run import Run
+
+if TYPE_CHECKING:
+    from lossgrade_checks.meaning.run import Run
 
 
 def get(run: Run, value: Any, name: str) -> Any:
@@ -77,7 +79,7 @@ def _super(run: Run, value: v.Super, name: str) -> Any:
     return v.Method(value, name) if found is None else _taken_from(run, found, receiver)
 
 
-def _tensor(run: Run, value: v.Tensor, name: str) -> Any:
+def _tensor(_: Run, value: v.Tensor, name: str) -> Any:
     if name == "data":
         return value._replace(cut="detach")
     if name in {"T", "mT", "H"}:
@@ -172,9 +174,7 @@ def item(run: Run, value: Any, index: list[Any], node: p.Subscript) -> Any:
     return effects.indexed(run, value, index, node)
 
 
-def _item_of_instance(
-    run: Run, value: v.Instance, index: list[Any], node: p.Subscript
-) -> Any:
+def _item_of_instance(run: Run, value: v.Instance, index: list[Any], node: p.Subscript) -> Any:
     """Return an item of an object of the project: a named tuple, or what `__getitem__` gives."""
     method = value.cls.lookup("__getitem__")
     if isinstance(method, v.FunctionValue):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lossgrade_checks.meaning import attributes, library, statements
+from lossgrade_checks.meaning import attributes, library, statements, tables
 from lossgrade_checks.meaning import expressions as e
 from lossgrade_checks.meaning import program as p
-from lossgrade_checks.meaning import tables
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.meaning.run import DEPTH, Frame, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Arguments(NamedTuple):
@@ -354,7 +355,7 @@ def _call_super(
 def _call_inherited(
     run: Run, made: v.Instance, name: str, args: Arguments, node: p.Call | None
 ) -> Any:
-    """Call a method that an object of the project has from a library's class, nn.Module above all."""
+    """Call a method that an object of the project has from a library's class, as nn.Module."""
     if name in tables.RETURNS_SELF:
         return made
     if name == "add_module" or name == "register_module":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lossgrade_checks.meaning import library, tables
 from lossgrade_checks.meaning import program as p
@@ -16,7 +15,11 @@ from lossgrade_checks.meaning.events import (
     Pick,
     Quotient,
 )
-from lossgrade_checks.meaning.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lossgrade_checks.meaning.run import Run
 
 # A number up to this that is added to probabilities is there to guard a logarithm.
 SMALL = 1e-2
@@ -556,7 +559,8 @@ def literal(operand: Any, args: Any, numpy: bool) -> Any:
         return operand._replace(cut=operand.cut or "detach") if not numpy else operand
     if not isinstance(operand, v.Sequence):
         return v.Tensor(of=operand, cut="detach") if isinstance(operand, v.Unknown) else v.Tensor()
-    rank, numbers = 0, operand
+    rank = 0
+    numbers: Any = operand
     while isinstance(numbers, v.Sequence) and numbers.items and rank < MOST_AXES:
         rank, numbers = rank + 1, numbers.items[0]
     flat = _flat(operand)
@@ -786,12 +790,12 @@ def _plus(run: Run, node: Any, left: Any, right: Any) -> Any:
     for value, other in ((left, right), (right, left)):
         small = number(other)
         if isinstance(value, v.Tensor) and small is not None:
-            guarded = value.guarded or 0 < small
+            guarded = value.guarded or small > 0
             if abs(small) <= SMALL or value.meaning == v.LOG:
                 return value._replace(guarded=guarded)
             return v.Tensor(guarded=guarded, rank=value.rank, rows=value.rows, numpy=value.numpy)
         if isinstance(value, v.Unknown | v.Method) and small is not None:
-            return v.Tensor(of=value, guarded=0 < small)
+            return v.Tensor(of=value, guarded=small > 0)
     a, b = tensor(left), tensor(right)
     named_guard = any(isinstance(x, v.Unknown) and "eps" in x.name.lower() for x in (left, right))
     for value in (left, right):
@@ -818,9 +822,7 @@ def _minus(run: Run, node: Any, left: Any, right: Any) -> Any:
     if b.meaning == v.MAX and same(b.of, left):
         shift = Difference(*run.context(node.number), left, b, node)
         run.events.append(shift)
-        return v.Tensor(
-            v.SHIFTED, of=b, rank=a.rank, rows=a.rows, learned=a.learned, event=shift
-        )
+        return v.Tensor(v.SHIFTED, of=b, rank=a.rank, rows=a.rows, learned=a.learned, event=shift)
     if b.meaning == v.LOG_SUM_EXP and same(b.of, left):
         return v.Tensor(v.LOG_PROBABILITIES, dim=b.dim, of=left, rank=a.rank, rows=a.rows)
     if number(left) == 1 and b.meaning in {v.PROBABILITIES, v.SIGMOID, v.PLAIN}:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lossgrade_checks.meaning.program import Call, Expression
-from lossgrade_checks.meaning.tables import Loss
-from lossgrade_checks.meaning.values import Layer, Site, Tensor
+if TYPE_CHECKING:
+    from lossgrade_checks.meaning.program import Call, Expression
+    from lossgrade_checks.meaning.tables import Loss
+    from lossgrade_checks.meaning.values import Layer, Site, Tensor
 
 
 @dataclass(slots=True, eq=False)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks.meaning import attributes, calls, effects, library, tables
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
-from lossgrade_checks.meaning.run import Frame, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lossgrade_checks.meaning.run import Run
 
 
 def evaluate(run: Run, node: p.Expression) -> Any:
@@ -151,13 +154,13 @@ def _comparison(run: Run, node: p.Comparison) -> Any:
         return v.Unknown()
     operator, right = node.operators[0], rights[0]
     if operator in {"is", "is not", "==", "!="}:
-        same = _same(operator, left, right)
+        same = _same(left, right)
         if same is not None:
             return v.Constant(same is (operator in {"is", "=="}))
     return effects.compare(run, node, operator, left, right)
 
 
-def _same(operator: str, left: Any, right: Any) -> bool | None:
+def _same(left: Any, right: Any) -> bool | None:
     """Return whether two values are the same, or None when it is not known."""
     if isinstance(left, v.Constant) and isinstance(right, v.Constant):
         return left == right

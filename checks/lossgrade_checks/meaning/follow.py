@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lossgrade_checks.meaning import calls, library, statements
+from lossgrade_checks.meaning import calls, library, statements, tables
 from lossgrade_checks.meaning import expressions as e
 from lossgrade_checks.meaning import program as p
-from lossgrade_checks.meaning import tables
 from lossgrade_checks.meaning import values as v
-from lossgrade_checks.meaning.events import Event
 from lossgrade_checks.meaning.run import (
     FEWEST,
     STEPS,
@@ -21,6 +19,9 @@ from lossgrade_checks.meaning.run import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lossgrade_checks.meaning.events import Event
     from lossgrade_checks.project import Project
 
 T = TypeVar("T")
@@ -52,7 +53,7 @@ def _top_level(run: Run, module: v.ModuleValue, program: p.Program, name: str) -
     run.frames.append(Frame(module.scope))
     run.trail.store(module.scope.names, "__name__", v.Constant(name))
     for statement in program.body:
-        if bounded(run, lambda statement=statement: statements.block(run, (statement,))):
+        if bounded(run, partial(statements.block, run, (statement,))):
             break
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks.meaning import expressions as e
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import tables
 from lossgrade_checks.meaning import values as v
-from lossgrade_checks.meaning.run import Run
+
+if TYPE_CHECKING:
+    from lossgrade_checks.meaning.run import Run
 
 # Modules under another name.
 ALIASES = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks.meaning import attributes, calls, effects, tables
@@ -11,10 +10,12 @@ from lossgrade_checks.meaning import expressions as e
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.meaning.events import Backward, Construction, LossCall
-from lossgrade_checks.meaning.run import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lossgrade_checks.meaning.calls import Arguments
+    from lossgrade_checks.meaning.run import Run
 
 
 def call_external(run: Run, function: v.External, args: Arguments, node: p.Call | None) -> Any:
@@ -177,7 +178,7 @@ def call_container(run: Run, layers: v.Sequence, args: Arguments, node: p.Call |
     return apply_all(run, layers, args, node)
 
 
-def apply_all(run: Run, layers: v.Sequence, args: Arguments, node: p.Call | None) -> Any:
+def apply_all(run: Run, layers: Any, args: Arguments, node: p.Call | None) -> Any:
     """Apply `layers` in turn to the first argument."""
     value = args.get(0, "input", "x")
     value = v.Unknown() if value is None else value
@@ -240,7 +241,7 @@ def backward(run: Run, value: Any, node: p.Call | None) -> None:
 
 
 def call_method(run: Run, method: v.Method, args: Arguments, node: p.Call | None) -> Any:
-    """Return `receiver.name(...)` where the receiver is a tensor, a container, a library's object."""
+    """Return `receiver.name(...)` of a tensor, a container or a library's object."""
     receiver, name = method
     if isinstance(receiver, v.Sequence):
         return _sequence_method(run, receiver, name, args, node)
@@ -529,6 +530,11 @@ def _iter(_: Run, args: Arguments, __: p.Call | None) -> Any:
     return args.positional[0] if args.positional else v.Unknown()
 
 
+def _reversed(_: Run, args: Arguments, __: p.Call | None) -> Any:
+    items = e.items_of(args.positional[0]) if args.positional else None
+    return v.Sequence("list", None if items is None else items[::-1])
+
+
 def _next(_: Run, args: Arguments, __: p.Call | None) -> Any:
     if not args.positional:
         return v.Unknown()
@@ -598,9 +604,7 @@ def _namedtuple(run: Run, args: Arguments, _: p.Call | None) -> Any:
         # `NamedTuple("Output", [("logits", Tensor)])`
         name = (e.items_of(item) or (item,))[0]
         fields.append(name.value if isinstance(name, v.Constant) else None)
-    made = v.ClassValue(
-        p.Class(-1, "", (), (), ()), (v.External("typing.NamedTuple"),), run.module
-    )
+    made = v.ClassValue(p.Class(-1, "", (), (), ()), (v.External("typing.NamedTuple"),), run.module)
     made.fields = tuple(name for name in fields if isinstance(name, str))
     return made if made.fields and len(made.fields) == len(fields) else v.Unknown()
 
@@ -625,7 +629,7 @@ BUILTINS: dict[str, Callable[[Run, Any, p.Call | None], Any]] = {
     "builtins.enumerate": _enumerate,
     "builtins.zip": _zip,
     "builtins.iter": _iter,
-    "builtins.reversed": lambda run, args, node: v.Sequence("list", _reversed(args)),
+    "builtins.reversed": _reversed,
     "builtins.next": _next,
     "builtins.range": _range,
     "builtins.len": _len,
@@ -637,8 +641,3 @@ BUILTINS: dict[str, Callable[[Run, Any, p.Call | None], Any]] = {
     "typing.NamedTuple": _namedtuple,
     "torch.autograd.grad": _grad,
 }
-
-
-def _reversed(args: Any) -> tuple[Any, ...] | None:
-    items = e.items_of(args.positional[0]) if args.positional else None
-    return None if items is None else items[::-1]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libcst as cst
 
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning.lowering import Lowering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 OPERATORS: dict[type[cst.CSTNode], str] = {
     cst.Add: "+",

@@ -9,11 +9,13 @@ are equal, number for number, which the tests hold them to over many files.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning.lowering import Lowering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lossgrade_checks.meaning.events import Event
 from lossgrade_checks.meaning.trail import Changes, Trail
 from lossgrade_checks.meaning.values import (
     ClassValue,
@@ -16,6 +15,7 @@ from lossgrade_checks.meaning.values import (
 )
 
 if TYPE_CHECKING:
+    from lossgrade_checks.meaning.events import Event
     from lossgrade_checks.project import Project
 
 # How deep calls are followed into each other. Programs of courses need four: main, train, step,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks.meaning import attributes, calls, imports
 from lossgrade_checks.meaning import expressions as e
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.meaning.run import Frame, Loop, Run
-from lossgrade_checks.meaning.trail import Changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lossgrade_checks.meaning.trail import Changes
 
 # A loop over a list of layers is followed item by item up to this many.
 UNROLLED = 64
@@ -62,10 +65,11 @@ def _define(run: Run, statement: p.Define) -> bool:
 
 
 def _class(run: Run, statement: p.Class) -> bool:
-    bases = []
-    for argument in statement.bases:
-        if not argument.keyword and not argument.star:
-            bases.append(e.evaluate(run, argument.value))
+    bases = [
+        e.evaluate(run, argument.value)
+        for argument in statement.bases
+        if not argument.keyword and not argument.star
+    ]
     cls = v.ClassValue(statement, tuple(bases), run.module)
     outer = run.frame.scope
     # Functions in the body do not see its names, so its scope is not their parent.
@@ -188,9 +192,7 @@ def _round(run: Run, loop: Loop, body: tuple[p.Statement, ...]) -> list[Changes]
     return loop.continues if stopped else [*loop.continues, run.trail.changes(loop.mark)]
 
 
-def _after(
-    run: Run, loop: Loop, ends: list[Changes], orelse: tuple[p.Statement, ...]
-) -> bool:
+def _after(run: Run, loop: Loop, ends: list[Changes], orelse: tuple[p.Statement, ...]) -> bool:
     """Go on after a loop: from one of its `ends` through its `else`, or from its breaks."""
     run.trail.undo(loop.mark)
     outcomes = list(loop.breaks)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks.meaning.values import MISSING, join
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # What a branch changed: (identity of the dict, key) -> (the dict, key, its value at the end).
 Changes = dict[tuple[int, Any], tuple[dict[Any, Any], Any, Any]]

@@ -382,9 +382,9 @@ def join(a: Any, b: Any, depth: int = 0) -> Any:
         return _join_tensors(a, b)
     # Numbers, both: `total = 0` before a loop that adds `loss.item()` to it.
     for number, other in ((a, b), (b, a)):
-        if isinstance(other, Tensor) and other.cut == "item" and isinstance(number, Constant):
-            if isinstance(number.value, int | float):
-                return other
+        is_number = isinstance(number, Constant) and isinstance(number.value, int | float)
+        if is_number and isinstance(other, Tensor) and other.cut == "item":
+            return other
     for none, other in ((a, b), (b, a)):
         if none == NONE and not isinstance(other, Constant):
             return _or_none(other)

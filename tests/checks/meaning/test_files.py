@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from flowing import PRELUDE, PROBE, assert_found, assert_quiet, text_at
 from linting import codes, lint
 
@@ -25,7 +26,10 @@ net = Net()
 """
 )
 PLAIN = SOFT.replace("F.softmax(self.fc(x), dim=1)", "self.fc(x)")
-CRITERION = PRELUDE + "criterion = nn.CrossEntropyLoss()\ndef loss_of(out, y):\n    return criterion(out, y)\n"
+CRITERION = (
+    PRELUDE
+    + "criterion = nn.CrossEntropyLoss()\ndef loss_of(out, y):\n    return criterion(out, y)\n"
+)
 USES_NET = PRELUDE + "{}\ndef step(x, y):\n    return F.cross_entropy({}(x), y)\n"
 
 
@@ -224,7 +228,9 @@ PROJECTS = {
         {"model.py": "__all__ = ['net']\n" + SOFT.replace("Net", "_Net")},
     ),
 }
-FLAGGED = PRELUDE + """
+FLAGGED = (
+    PRELUDE
+    + """
 class Net(nn.Module):
     def __init__(self, soft):
         super().__init__()
@@ -232,6 +238,7 @@ class Net(nn.Module):
     def forward(self, x):
         return x.softmax(1) if self.soft else x
 """
+)
 
 
 @pytest.mark.parametrize(("program", "files", "_"), PROJECTS.values(), ids=PROJECTS.keys())
@@ -305,7 +312,10 @@ QUIET = {
             "def cross_entropy(x, y):\n    return x\n",
         },
     ),
-    "an imported file that cannot be parsed": (uses("from model import Net"), {"model.py": "class ("}),
+    "an imported file that cannot be parsed": (
+        uses("from model import Net"),
+        {"model.py": "class ("},
+    ),
     "an imported file that is not there": (uses("from .model import Net"), {}),
     "a name that the imported file does not have": (
         uses("from model import Other", "Other()"),

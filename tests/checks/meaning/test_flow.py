@@ -5,10 +5,14 @@ Every construct stands twice: where it takes probabilities to the loss, and wher
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from flowing import PRELUDE, assert_found, assert_quiet
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # construct: (a program in which softmax reaches the loss, one in which it does not)
 IMPORTS = {
@@ -1835,7 +1839,7 @@ def step(model, x, y, mask):
 }
 
 TABLES = {
-    "imports": {k: v for k, v in IMPORTS.items()},
+    "imports": IMPORTS,
     "names": NAMES,
     "containers": CONTAINERS,
     "functions": FUNCTIONS,

@@ -5,10 +5,14 @@ Every construct stands twice: where it takes probabilities to the loss, and wher
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from flowing import PRELUDE, assert_found, assert_quiet
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STEP = """
 def step(x, y):

@@ -5,11 +5,15 @@ Beside each kind stands one that is a mistake, so that the silence is not deafne
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from flowing import PRELUDE, assert_quiet
 from linting import codes, lint
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RIGHT = {
     "attention": """
