@@ -85,7 +85,10 @@ class _Recording:
     def __enter__(self) -> None:
         self._start = self._state._position
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            # Nested too deeply: what lies inside has no position, and that error must not be lost.
+            return
         spans = self._state.spans
         start, end = self._start, self._state._position
         if self._start_node is not None:

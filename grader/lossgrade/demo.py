@@ -71,12 +71,15 @@ def _lint(out: Path) -> int:
     project = resources.files("lossgrade_fixtures") / "lint" / "project"
     with resources.as_file(project) as path:
         shutil.copytree(path, out / "project", dirs_exist_ok=True)
-    for options, what in (
-        ((), "a small project with nine mistakes"),
-        (("--fix", "--diff"), "what the safe fixes would change in it"),
+    for place, (options, what) in enumerate(
+        (
+            ((), "a small project with nine mistakes"),
+            (("--fix", "--diff"), "what the safe fixes would change in it"),
+        ),
+        1,
     ):
         shown = " ".join(("lossgrade check", *options, "project"))
-        print(f"\n{what}: {shown}\n", flush=True)
+        print(f"\n{place}. {what}: {shown}\n", flush=True)
         command = [sys.executable, "-m", "lossgrade_checks", "check", *options, "project"]
         code = subprocess.call(command, cwd=out)
         if code != 1:

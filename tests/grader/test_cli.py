@@ -173,11 +173,15 @@ def test_demo_writes_the_files_it_names(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("raise RuntimeError", encoding="utf-8")
     done = command("demo", "--out", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    listed = done.stdout.partition("\nWritten:\n")[2].split()
+    graded, _, linted = done.stdout.partition("\n1. a small project")
+    listed = graded.partition("\nWritten:\n")[2].split()
     assert len(listed) == 9
+    files = {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert {tmp_path / name for name in listed} == {
-        path for path in (tmp_path / "out").rglob("*") if path.is_file()
+        path for path in files if "project" not in path.parts
     }
+    assert "project/train.py:18:20 LG101" in linted
+    assert "+            loss = F.binary_cross_entropy_with_logits(logits, even)\n" in linted
     scores = {}
     for name in listed:
         text = (tmp_path / name).read_text(encoding="utf-8")

@@ -195,6 +195,9 @@ def test_long_and_deep_programs_are_followed(program: str, tmp_path: Path) -> No
     "program",
     [
         pytest.param("x = " + "-" * 100_000 + "1\n", id="too deep"),
+        pytest.param("if a: b\n" + "elif a: b\n" * 5000, id="too many elif"),
+        pytest.param("x = " + " + ".join(["a"] * 5000) + "\n", id="too many terms"),
+        pytest.param("x = a" + ".b" * 5000 + "\n", id="too long a chain"),
         pytest.param("x = " + "(" * 5000 + ")" * 5000 + "\n", id="too many brackets"),
         pytest.param(
             "x = 'a' b'b'\n", id="a string beside bytes, which LibCST refuses in its own way"
