@@ -192,7 +192,7 @@ def test_demo_writes_the_files_it_names(tmp_path: Path) -> None:
     assert scores["right"] == 100
     assert all(0 < score < 100 for name, score in scores.items() if name != "right")
     assert len(scores) == 3
-    assert done.stderr == ""
+    assert done.stderr == "Would fix 5 mistakes; 4 findings left\n"
 
 
 def test_the_built_in_files_are_toml_with_comments() -> None:
