@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from lossgrade_checks.meaning import calls, effects, expressions
+from lossgrade_checks.meaning import calls, effects, expressions, tensors
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
 
@@ -83,7 +83,7 @@ def _tensor(_: Run, value: v.Tensor, name: str) -> Any:
     if name == "data":
         return value._replace(cut="detach")
     if name in {"T", "mT", "H"}:
-        return effects.moved(value)
+        return tensors.moved(value)
     return v.Method(value, name)
 
 

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks.meaning import library, tables
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
+from lossgrade_checks.meaning.arithmetic import SMALL, divide, minus, negate, plus, product, times
 from lossgrade_checks.meaning.events import (
     Activation,
-    Difference,
-    Logarithm,
     NegativeLog,
     Pick,
-    Quotient,
+)
+from lossgrade_checks.meaning.making import (
+    arange,
+    drawn,
+    drawn_int,
+    eye,
+    filled,
+    joined,
+    like,
+    literal,
+    literal_of,
+    one_hot,
+    scatter,
+)
+from lossgrade_checks.meaning.reductions import (
+    argmax,
+    exp,
+    largest,
+    log,
+    log1p,
+    logsumexp,
+    mean,
+    rounding,
+    smallest,
+    topk,
+    total,
+)
+from lossgrade_checks.meaning.tensors import (
+    Use,
+    axis_of,
+    dtype_of,
+    may_be_dtype,
+    moved,
+    number,
+    per_row,
+    requiring_grad,
+    tensor,
+    with_dtype,
 )
 
 if TYPE_CHECKING:
@@ -21,42 +57,10 @@ if TYPE_CHECKING:
 
     from lossgrade_checks.meaning.run import Run
 
-# A number up to this that is added to probabilities is there to guard a logarithm.
-SMALL = 1e-2
-KEEPS_UNDER_SCALING = frozenset(
-    {v.LOGITS, v.LOG_PROBABILITIES, v.LOG, v.LOSS, v.ONE_HOT, "squared error"}
-)
-
-
-class Use(NamedTuple):
-    """A use of a function or method that the tables know; `args` are those after `operand`."""
-
-    effect: str
-    name: str
-    path: str
-    style: str
-    numpy: bool
-    operand: Any
-    operand_node: p.Expression | None
-    args: Any
-    node: p.Call
-
 
 def apply(run: Run, use: Use) -> Any:
     """Return the value of a use."""
     return EFFECTS[use.effect](run, use)
-
-
-def tensor(value: Any) -> v.Tensor:
-    """Return what is known of `value` as a tensor."""
-    return value if isinstance(value, v.Tensor) else v.Tensor()
-
-
-def number(value: Any) -> float | None:
-    """Return the number that `value` is, or None."""
-    if isinstance(value, v.Constant) and isinstance(value.value, int | float):
-        return value.value
-    return None
 
 
 # --- activations --------------------------------------------------------------------------------
@@ -105,12 +109,6 @@ def activate(
     )
 
 
-def axis_of(value: Any) -> int | None:
-    """Return the axis that an argument names, or None when it is not known."""
-    found = value.value if isinstance(value, v.Constant) else None
-    return found if isinstance(found, int) else None
-
-
 def _activation(run: Run, use: Use) -> Any:
     # SciPy's softmax runs over every axis unless told.
     dim = use.args.get(0, "dim", "axis")
@@ -137,51 +135,15 @@ def _same(_: Run, use: Use) -> Any:
     return use.operand
 
 
-def requiring_grad(value: Any) -> Any:
-    """Return a tensor that collects a gradient from here on: a leaf, whatever it was cut from.
-
-    A loss that was cut stays so: the parameters that it was made of get nothing.
-    """
-    if isinstance(value, v.Tensor) and value.meaning != v.LOSS:
-        return value._replace(cut="", cut_site=None)
-    return value
-
-
 def _cast(operand: Any, args: Any) -> Any:
     for argument in (*args.positional, args.keywords.get("dtype")):
         dtype = dtype_of(argument)
         if dtype:
             return with_dtype(operand, dtype)
-    unknown = [x for x in (*args.positional, *args.keywords.values()) if _may_be_dtype(x)]
+    unknown = [x for x in (*args.positional, *args.keywords.values()) if may_be_dtype(x)]
     if unknown and isinstance(operand, v.Tensor):
         return operand._replace(dtype=tensor(unknown[0]).dtype)
     return operand
-
-
-def _may_be_dtype(value: Any) -> bool:
-    """Whether `x.to(value)` may cast x: `other.dtype`, `other`; a device does not."""
-    if isinstance(value, v.Method):
-        return value.name == "dtype"
-    if isinstance(value, v.Unknown):
-        return value.name != "" and "dev" not in value.name.lower()
-    return isinstance(value, v.Tensor)
-
-
-def dtype_of(value: Any) -> str | None:
-    """Return "float", "int" or "bool" for a dtype, or None."""
-    path = value.path if isinstance(value, v.External) else ""
-    if isinstance(value, v.Constant) and isinstance(value.value, str):
-        path = value.value
-    return tables.DTYPES.get(path.rpartition(".")[2])
-
-
-def with_dtype(operand: Any, dtype: str) -> Any:
-    """Return `operand` cast to `dtype`."""
-    if not isinstance(operand, v.Tensor):
-        return v.Tensor(dtype=dtype, of=operand)
-    if operand.meaning in {v.PROBABILITIES, v.SIGMOID} and dtype != "float":
-        return v.Tensor(v.DECISIONS, of=operand, dtype=dtype, learned=operand.learned)
-    return operand._replace(dtype=dtype)
 
 
 def cast_unknown(receiver: Any, name: str, args: Any) -> Any:
@@ -246,19 +208,6 @@ def _maximum_of_two(_: Run, use: Use) -> Any:
     return v.Unknown()
 
 
-def moved(value: v.Tensor) -> v.Tensor:
-    """Return a tensor whose axes have changed places: its axis numbers are not known any more."""
-    return value._replace(
-        dim=None, rank=None, rows=False, outputs=None, keepdim=value.keepdim or _per_row(value),
-        note="moved",
-    )  # fmt: skip
-
-
-def _per_row(value: v.Tensor) -> bool:
-    """Whether it is a sum or maximum over an axis, whose shape is now up to the program."""
-    return value.meaning in {v.SUM, v.MAX}
-
-
 def _reshape(_: Run, use: Use) -> Any:
     sizes = use.args.positional
     if len(sizes) == 1 and isinstance(sizes[0], v.Sequence) and sizes[0].items is not None:
@@ -272,11 +221,11 @@ def _reshape(_: Run, use: Use) -> Any:
     )
     same = rank == 2 and base.outputs is not None and numbers[1] == base.outputs
     return base._replace(
-        dim=base.dim if same or base.dim == -1 or _per_row(base) else None,
+        dim=base.dim if same or base.dim == -1 or per_row(base) else None,
         rank=rank,
         rows=rows,
         outputs=base.outputs if same else None,
-        keepdim=base.keepdim or _per_row(base),
+        keepdim=base.keepdim or per_row(base),
     )
 
 
@@ -322,8 +271,8 @@ def _unsqueeze(_: Run, use: Use) -> Any:
         return v.Unknown()
     rank = None if use.operand.rank is None else use.operand.rank + 1
     return use.operand._replace(
-        keepdim=use.operand.keepdim or _per_row(use.operand),
-        dim=use.operand.dim if _per_row(use.operand) else None,
+        keepdim=use.operand.keepdim or per_row(use.operand),
+        dim=use.operand.dim if per_row(use.operand) else None,
         rank=rank,
         rows=False,
         outputs=None,
@@ -358,7 +307,7 @@ def indexed(run: Run, value: Any, index: list[Any], node: p.Subscript) -> Any:
     parts = node.index
     if all(_keeps_all(part, item) for part, item in zip(parts, index, strict=True)):
         return value._replace(
-            keepdim=value.keepdim or _per_row(value), rank=None, rows=value.rows, outputs=None
+            keepdim=value.keepdim or per_row(value), rank=None, rows=value.rows, outputs=None
         )
     if value.data:
         return v.Tensor(rows=True, data=True)
@@ -395,268 +344,10 @@ def with_items(value: v.Tensor, index: list[Any], new: Any) -> Any:
 # --- sums, maxima, indices ----------------------------------------------------------------------
 
 
-def _dims(use: Use) -> tuple[int | str | None, bool]:
-    """Return the axis and the keepdim of a reduction; "all" when no axis is given."""
-    found = use.args.get(0, "dim", "axis")
-    keep = use.args.get(1, "keepdim", "keepdims")
-    if keep is None and use.numpy:
-        keep = use.args.keywords.get("keepdims")
-    kept = not (keep is None or keep == v.Constant(False))
-    if isinstance(found, v.Sequence) and found.items is not None and len(found.items) == 1:
-        found = found.items[0]
-    if found is None or found == v.NONE:
-        return ("all" if not use.args.open else None), kept
-    return axis_of(found), kept
-
-
-def _sum(run: Run, use: Use) -> Any:
-    base = tensor(use.operand)
-    if base.meaning in {v.LOSS, v.LOG, "squared error"}:
-        return base._replace(rank=None)
-    if use.name == "sum" and isinstance(use.operand, v.Sequence):
-        return library.call_external(run, v.External("builtins.sum"), use.args, None)
-    dim, keep = _dims(use)
-    rank = base.rank if keep or base.rank is None else base.rank - 1
-    return v.Tensor(
-        v.SUM, dim=dim, keepdim=keep, of=use.operand, rank=rank, learned=base.learned,
-        origin=run.site(use.node.number), numpy=base.numpy,
-    )  # fmt: skip
-
-
-def _mean(_: Run, use: Use) -> Any:
-    base = tensor(use.operand)
-    if base.meaning in {v.LOSS, v.LOG}:
-        return base._replace(rank=None)
-    if base.meaning == "squared error":
-        return base
-    return v.Tensor(learned=base.learned)
-
-
-def _max(run: Run, use: Use) -> Any:
-    dim, keep = _dims(use)
-    found = v.Tensor(
-        v.MAX,
-        dim=dim,
-        keepdim=keep,
-        of=use.operand,
-        learned=tensor(use.operand).learned,
-        rank=tensor(use.operand).rank,
-        origin=run.site(use.node.number),
-        numpy=use.numpy,
-    )
-    if use.numpy or use.name == "amax" or dim == "all":
-        return found
-    if not isinstance(use.args.get(0, "dim", "axis"), v.Constant):
-        # `torch.max(a, b)` is a maximum of two.
-        return v.Unknown()
-    return v.Sequence("max", (found, _indices(run, use)))
-
-
-def _min(_: Run, use: Use) -> Any:
-    del use
-    return v.Unknown()
-
-
-def _indices(run: Run, use: Use) -> v.Tensor:
-    base = tensor(use.operand)
-    return v.Tensor(
-        v.CLASS_INDICES,
-        origin=run.site(use.node.number),
-        of=use.operand,
-        dtype="int",
-        learned=base.learned,
-        rank=None if base.rank is None else base.rank - 1,
-    )
-
-
-def _argmax(run: Run, use: Use) -> Any:
-    if isinstance(use.operand, v.Tensor) and number(use.args.get(0, "dim", "axis")) == 1:
-        run.events.append(Pick(*run.context(use.node.number), use.operand))
-    return _indices(run, use)
-
-
-def _topk(run: Run, use: Use) -> Any:
-    return v.Sequence("max", (v.Unknown(), _indices(run, use)))
-
-
-def rounded(value: v.Tensor) -> v.Tensor:
-    """Return a tensor after rounding: what was a probability is a decision."""
-    return v.Tensor(v.DECISIONS, of=value, dtype=value.dtype, learned=value.learned)
-
-
-def _round(run: Run, use: Use) -> Any:
-    return rounded(tensor(use.operand))._replace(origin=run.site(use.node.number))
-
-
 # --- exponentials and logarithms ----------------------------------------------------------------
 
 
-def _exp(run: Run, use: Use) -> Any:
-    base = tensor(use.operand)
-    if base.meaning == v.LOG_PROBABILITIES:
-        return base._replace(meaning=v.PROBABILITIES, of=use.operand)
-    if isinstance(base.event, Difference):
-        base.event.exponentiated = True
-    is_moved = isinstance(use.operand, v.Unknown) and use.operand.source == "moved"
-    return v.Tensor(
-        v.EXP, of=use.operand, rank=base.rank, rows=base.rows, learned=base.learned, dtype="float",
-        numpy=use.numpy, origin=run.site(use.node.number),
-        note="moved" if is_moved else base.note,
-    )  # fmt: skip
-
-
-def _log(run: Run, use: Use) -> Any:
-    if id(use.operand) in run.nonzero:
-        use = use._replace(operand=tensor(use.operand)._replace(guarded=True))
-    base = tensor(use.operand)
-    if "where" in use.args.keywords:
-        # NumPy takes it there alone.
-        return v.Tensor(v.LOG, of=v.Tensor(guarded=True), rank=base.rank)
-    event = Logarithm(
-        *run.context(use.node.number), use.operand, use.operand_node, use.node, use.path
-    )
-    run.events.append(event)
-    if base.meaning in {v.PROBABILITIES, v.SIGMOID} and use.name.rstrip("_") == "log":
-        meaning = v.LOG_PROBABILITIES if base.meaning == v.PROBABILITIES else v.LOG_SIGMOID
-        return base._replace(meaning=meaning, of=use.operand, event=event)
-    return v.Tensor(v.LOG, of=use.operand, origin=run.site(use.node.number), rank=base.rank)
-
-
-def _log1p(run: Run, use: Use) -> Any:
-    base = tensor(use.operand)
-    if base.meaning == "negated" and tensor(base.of).meaning == v.SIGMOID:
-        # log(1 - p)
-        found = v.Tensor(v.COMPLEMENT, of=base.of, origin=base.of.origin)
-        context = run.context(use.node.number)
-        run.events.append(Logarithm(*context, found, use.operand_node, use.node, use.path))
-    return v.Tensor(v.LOG, of=v.Tensor(guarded=True), rank=tensor(use.operand).rank)
-
-
-def _logsumexp(_: Run, use: Use) -> Any:
-    dim, keep = _dims(use)
-    return v.Tensor(v.LOG_SUM_EXP, dim=dim, keepdim=keep, of=use.operand)
-
-
 # --- making tensors -----------------------------------------------------------------------------
-
-
-def _literal(run: Run, use: Use) -> Any:
-    found = literal(use.operand, use.args, use.numpy)
-    if isinstance(found, v.Tensor) and found.cut and found.cut_site is None:
-        found = found._replace(cut_site=run.site(use.node.number))
-    if "requires_grad" in use.args.keywords:
-        found = requiring_grad(found)
-    dtype = tables.DTYPES.get(use.name)
-    return with_dtype(found, dtype) if dtype and isinstance(found, v.Tensor) else found
-
-
-def literal(operand: Any, args: Any, numpy: bool) -> Any:
-    """Return the tensor of a nested list of numbers; a tensor stays what it is."""
-    if isinstance(operand, v.Tensor):
-        given = args.get(0, "dtype")
-        if given is not None:
-            operand = operand._replace(dtype=dtype_of(given))
-        return operand._replace(cut=operand.cut or "detach") if not numpy else operand
-    if not isinstance(operand, v.Sequence):
-        return v.Tensor(of=operand, cut="detach") if isinstance(operand, v.Unknown) else v.Tensor()
-    rank = 0
-    numbers: Any = operand
-    while isinstance(numbers, v.Sequence) and numbers.items and rank < MOST_AXES:
-        rank, numbers = rank + 1, numbers.items[0]
-    flat = _flat(operand)
-    dtype = dtype_of(args.get(0, "dtype"))
-    meaning = v.PLAIN
-    if flat and rank == 1 and all(x >= 0 and x % 1 == 0 for x in flat):
-        meaning = v.CLASS_INDICES if max(flat) > 1 else "zeros and ones"
-    if flat and dtype is None:
-        dtype = "int" if all(isinstance(x, int) for x in flat) else "float"
-    return v.Tensor(meaning, rank=rank or None, dtype=dtype, numpy=numpy, rows=rank == 2)
-
-
-# A list may hold itself.
-MOST_AXES = 8
-
-
-def _flat(value: Any, axes: int = MOST_AXES) -> list[float]:
-    if isinstance(value, v.Sequence):
-        parts = [_flat(item, axes - 1) for item in value.items or ()] if axes else []
-        return [x for part in parts for x in part] if all(parts) else []
-    found = number(value)
-    return [] if found is None else [found]
-
-
-def _size(use: Use) -> int | None:
-    """Return the rank of a tensor that is made of given sizes."""
-    sizes = (use.operand, *use.args.positional)
-    if isinstance(sizes[0], v.Sequence):
-        return len(sizes[0].items) if sizes[0].items is not None else None
-    size = use.args.keywords.get("size")
-    if isinstance(size, v.Sequence) and size.items is not None:
-        return len(size.items)
-    return None if use.args.open else len(sizes)
-
-
-def _drawn(_: Run, use: Use) -> Any:
-    if use.name in {"normal", "uniform"}:
-        return v.Tensor(numpy=use.numpy)
-    rank = _size(use)
-    return v.Tensor(rank=rank, rows=rank == 2, dtype="float", numpy=use.numpy)
-
-
-def _drawn_int(_: Run, use: Use) -> Any:
-    size = use.args.get(1, "size")
-    if not isinstance(size, v.Sequence):
-        size = use.args.get(0, "size")
-    rank = len(size.items) if isinstance(size, v.Sequence) and size.items is not None else None
-    dtype = dtype_of(use.args.keywords.get("dtype")) or "int"
-    if use.name == "randperm":
-        return v.Tensor(dtype="int", rank=1)
-    meaning = v.CLASS_INDICES if rank == 1 else v.PLAIN
-    return v.Tensor(meaning, dtype=dtype, rank=rank, numpy=use.numpy)
-
-
-def _arange(_: Run, use: Use) -> Any:
-    bounds = [number(bound) for bound in (use.operand, *use.args.positional)]
-    kind = "float" if any(isinstance(bound, float) for bound in bounds) else None
-    default = "int" if all(isinstance(bound, int) for bound in bounds) else kind
-    given = use.args.keywords.get("dtype")
-    return v.Tensor(dtype=default if given is None else dtype_of(given), rank=1)
-
-
-def _filled(_: Run, use: Use) -> Any:
-    meaning = use.name if use.name == "zeros" else v.PLAIN
-    default = "float" if use.name != "full" else None
-    dtype = dtype_of(use.args.keywords.get("dtype")) or default
-    return v.Tensor(meaning, rank=_size(use), dtype=dtype, numpy=use.numpy)
-
-
-def _like(_: Run, use: Use) -> Any:
-    base = tensor(use.operand)
-    meaning = "zeros" if use.name == "zeros_like" else v.PLAIN
-    dtype = dtype_of(use.args.keywords.get("dtype")) or base.dtype
-    return v.Tensor(meaning, rank=base.rank, rows=base.rows, dtype=dtype)
-
-
-def _eye(_: Run, use: Use) -> Any:
-    dtype = dtype_of(use.args.keywords.get("dtype")) or "float"
-    return v.Tensor("eye", rank=2, dtype=dtype, numpy=use.numpy)
-
-
-def _one_hot(run: Run, use: Use) -> Any:
-    return v.Tensor(v.ONE_HOT, origin=run.site(use.node.number), dtype="int")
-
-
-def _scatter(_: Run, use: Use) -> Any:
-    base = tensor(use.operand)
-    value = use.args.get(2, "src", "value")
-    if base.meaning == "zeros" and number(value) == 1:
-        return v.Tensor(v.ONE_HOT, dtype=base.dtype, rank=base.rank)
-    return v.Unknown()
-
-
-def _joined(_: Run, use: Use) -> Any:
-    joined = use.operand.element if isinstance(use.operand, v.Sequence) else None
-    return moved(joined) if isinstance(joined, v.Tensor) else v.Unknown()
 
 
 def _where(_: Run, __: Use) -> Any:
@@ -677,18 +368,6 @@ def _product(_: Run, use: Use) -> Any:
     return product(use.operand, use.args.get(0, "other", "mat2", "weight", "b"))
 
 
-def product(left: Any, right: Any) -> v.Tensor:
-    """Return a matrix product: a row of it for each row on the left."""
-    a, b = tensor(left), tensor(right)
-    for value in (a, b):
-        if value.meaning == v.LOG:
-            return value._replace(rank=None, note="weighted")
-    rank = 2 if a.rank == b.rank == 2 else None
-    # `W @ X` has its examples in columns: only data and what a layer makes of it are rows.
-    rows = rank == 2 and a.rows and (a.data or a.learned)
-    return v.Tensor(rank=rank, rows=rows, learned=a.learned or b.learned, numpy=a.numpy)
-
-
 def _backward(run: Run, use: Use) -> Any:
     library.backward(run, use.operand, use.node)
     return v.NONE
@@ -703,15 +382,15 @@ def _divide(run: Run, use: Use) -> Any:
 
 
 def _multiply(run: Run, use: Use) -> Any:
-    return _times(run, use.node, use.operand, use.args.get(0, "other", "x2"))
+    return times(run, use.node, use.operand, use.args.get(0, "other", "x2"))
 
 
 def _add(run: Run, use: Use) -> Any:
-    return _plus(run, use.node, use.operand, use.args.get(0, "other", "x2"))
+    return plus(run, use.node, use.operand, use.args.get(0, "other", "x2"))
 
 
 def _subtract(run: Run, use: Use) -> Any:
-    return _minus(run, use.node, use.operand, use.args.get(0, "other", "x2"))
+    return minus(run, use.node, use.operand, use.args.get(0, "other", "x2"))
 
 
 EFFECTS: dict[str, Callable[[Run, Use], Any]] = {
@@ -728,252 +407,37 @@ EFFECTS: dict[str, Callable[[Run, Use], Any]] = {
     "squeeze": _squeeze,
     "unsqueeze": _unsqueeze,
     "select": _select,
-    "sum": _sum,
-    "mean": _mean,
-    "max": _max,
-    "min": _min,
-    "argmax": _argmax,
-    "topk": _topk,
-    "round": _round,
-    "exp": _exp,
-    "log": _log,
-    "log1p": _log1p,
-    "logsumexp": _logsumexp,
+    "sum": total,
+    "mean": mean,
+    "max": largest,
+    "min": smallest,
+    "argmax": argmax,
+    "topk": topk,
+    "round": rounding,
+    "exp": exp,
+    "log": log,
+    "log1p": log1p,
+    "logsumexp": logsumexp,
     "negate": _negate,
     "divide": _divide,
     "multiply": _multiply,
     "add": _add,
     "subtract": _subtract,
     "product": _product,
-    "one_hot": _one_hot,
-    "scatter": _scatter,
+    "one_hot": one_hot,
+    "scatter": scatter,
     "plain": _plain,
     "backward": _backward,
-    "literal": _literal,
-    "drawn": _drawn,
-    "drawn_int": _drawn_int,
-    "arange": _arange,
-    "filled": _filled,
-    "like": _like,
-    "eye": _eye,
-    "joined": _joined,
+    "literal": literal_of,
+    "drawn": drawn,
+    "drawn_int": drawn_int,
+    "arange": arange,
+    "filled": filled,
+    "like": like,
+    "eye": eye,
+    "joined": joined,
     "where": _where,
 }
 
 
 # --- operators ----------------------------------------------------------------------------------
-
-
-def _losses(left: Any, right: Any) -> v.Tensor | None:
-    """Return the loss that a sum, product or quotient with a loss in it is."""
-    found = [x for x in (left, right) if isinstance(x, v.Tensor) and x.meaning == v.LOSS]
-    if not found:
-        return None
-    together = tuple(loss for x in found for loss in x.losses)
-    # `loss.item() * w` has a graph again if w has one: only numbers surely have none.
-    others = [x for x in (left, right) if not (isinstance(x, v.Tensor) and x.meaning == v.LOSS)]
-    alone = all(number(x) is not None for x in others)
-    cut = alone and all(x.cut for x in found)
-    return found[0]._replace(
-        losses=together,
-        whole=alone and all(x.whole for x in found),
-        cut=found[0].cut if cut else "",
-        cut_site=found[0].cut_site if cut else None,
-    )
-
-
-def _plus(run: Run, node: Any, left: Any, right: Any) -> Any:
-    del run, node
-    loss = _losses(left, right)
-    if loss is not None:
-        return loss
-    for value, other in ((left, right), (right, left)):
-        small = number(other)
-        if isinstance(value, v.Tensor) and small is not None:
-            guarded = value.guarded or small > 0
-            if abs(small) <= SMALL or value.meaning == v.LOG:
-                return value._replace(guarded=guarded)
-            return v.Tensor(guarded=guarded, rank=value.rank, rows=value.rows, numpy=value.numpy)
-        if isinstance(value, v.Unknown | v.Method) and small is not None:
-            return v.Tensor(of=value, guarded=small > 0)
-    a, b = tensor(left), tensor(right)
-    named_guard = any(isinstance(x, v.Unknown) and "eps" in x.name.lower() for x in (left, right))
-    for value in (left, right):
-        if isinstance(value, v.Tensor) and value.meaning in {v.PROBABILITIES, v.SIGMOID, v.SUM}:
-            # `p + eps` with an eps from elsewhere; anything else that is added loses the meaning.
-            return value._replace(guarded=True) if named_guard else v.Unknown()
-        if isinstance(value, v.Tensor) and value.meaning == v.LOG:
-            return value._replace(cut="", cut_site=None)
-    if a.learned or b.learned or a.rank or b.rank:
-        # A bias added to a product leaves rows rows.
-        rows = a.rows or b.rows
-        return v.Tensor(rank=a.rank or b.rank, rows=rows, learned=a.learned or b.learned)
-    return v.Unknown()
-
-
-def _minus(run: Run, node: Any, left: Any, right: Any) -> Any:
-    if isinstance(right, v.Sequence) and right.kind == "max" and right.items:
-        # Of PyTorch it were a pair, from which nothing can be subtracted: it is NumPy's.
-        right = right.items[0]
-    loss = _losses(left, right)
-    if loss is not None:
-        return loss
-    a, b = tensor(left), tensor(right)
-    if b.meaning == v.MAX and same(b.of, left):
-        shift = Difference(*run.context(node.number), left, b, node)
-        run.events.append(shift)
-        return v.Tensor(v.SHIFTED, of=b, rank=a.rank, rows=a.rows, learned=a.learned, event=shift)
-    if b.meaning == v.LOG_SUM_EXP and same(b.of, left):
-        return v.Tensor(v.LOG_PROBABILITIES, dim=b.dim, of=left, rank=a.rank, rows=a.rows)
-    if number(left) == 1 and b.meaning in {v.PROBABILITIES, v.SIGMOID, v.PLAIN}:
-        return v.Tensor(v.COMPLEMENT, of=right, guarded=b.guarded, origin=b.origin)
-    if number(left) == 1:
-        # Who looks whether p is 0 looks at 1 - p too.
-        inner = v.Tensor(guarded=True) if id(right) in run.nonzero else right
-        return v.Tensor(v.COMPLEMENT, of=inner)
-    if number(right) is not None and isinstance(left, v.Tensor):
-        return v.Tensor(rank=a.rank, rows=a.rows, learned=a.learned)
-    for value in (left, right):
-        if tensor(value).meaning in {v.PROBABILITIES, v.SIGMOID}:
-            return v.Tensor("difference", of=(left, right), learned=a.learned or b.learned)
-    if b.meaning in {v.LOG, v.LOG_PROBABILITIES, v.LOG_SIGMOID} and type(node) is p.Augment:
-        # `total -= log(p[i, y[i]])`
-        return v.Tensor(event=_negated(run, node, b))
-    if isinstance(a.event, NegativeLog):
-        return v.Tensor(event=a.event)
-    return v.Unknown("difference")
-
-
-def _times(run: Run, node: Any, left: Any, right: Any) -> Any:
-    loss = _losses(left, right)
-    if loss is not None:
-        return loss
-    for value, other in ((left, right), (right, left)):
-        base = tensor(value)
-        if base.meaning in {v.LOG, v.LOG_PROBABILITIES, v.LOG_SIGMOID}:
-            factor = number(other)
-            negative = (factor is not None and factor < 0) or tensor(other).meaning == "negated"
-            if isinstance(base.event, Logarithm) and base.origin == tensor(other).origin:
-                base.event.entropy = True
-            scalar = factor is not None or number(tensor(other).of) is not None
-            if base.meaning == v.LOG and not scalar and base.note != "picked":
-                base = base._replace(note="weighted")
-            if negative:
-                return v.Tensor(event=_negated(run, node, base))
-            if factor is None:
-                # What it is multiplied with may have a graph.
-                base = base._replace(cut="", cut_site=None)
-            if base.meaning == v.LOG:
-                return base._replace(rank=None)
-            if factor is None:
-                # `y * log_softmax(z)`: a weighted logarithm; its sum is negated to be a loss.
-                return base._replace(meaning=v.LOG, of=v.Tensor(guarded=True), rank=None)
-            return v.Tensor()
-        if base.meaning in {v.LOGITS, "squared error"} and number(other) is not None:
-            return base
-    if left is right and tensor(left).meaning == "difference":
-        return tensor(left)._replace(meaning="squared error")
-    a, b = tensor(left), tensor(right)
-    if isinstance(left, v.Tensor) or isinstance(right, v.Tensor):
-        negative = (a.meaning == "negated") is not (b.meaning == "negated")
-        meaning = "negated" if negative else v.PLAIN
-        return v.Tensor(meaning, rank=a.rank or b.rank, learned=a.learned or b.learned)
-    if number(left) is not None or number(right) is not None:
-        return v.Tensor(of=right if number(left) is not None else left)
-    return v.Unknown()
-
-
-def divide(run: Run, node: Any, left: Any, right: Any) -> Any:
-    """Return `left / right`: exponentials by their sum are probabilities."""
-    loss = _losses(left, right)
-    if loss is not None:
-        return loss
-    a, b = tensor(left), tensor(right)
-    if a.meaning == v.EXP and b.meaning == v.SUM and same(b.of, left):
-        run.events.append(Quotient(*run.context(node.number), a, b, node))
-        dim = b.dim if isinstance(b.dim, int) and not a.note else None
-        return v.Tensor(
-            v.PROBABILITIES, dim=dim, origin=run.site(node.number), of=a.of, rank=a.rank,
-            rows=a.rows, learned=a.learned, dtype="float", numpy=a.numpy,
-        )  # fmt: skip
-    if b.meaning in {v.SUM, v.MAX}:
-        return v.Tensor(rank=a.rank, rows=a.rows, learned=a.learned)
-    negative = number(left)
-    if negative is not None and negative < 0 and isinstance(right, v.Unknown | v.Method):
-        # `-1 / n * sum(...)`
-        return v.Tensor("negated", of=left)
-    if a.meaning in KEEPS_UNDER_SCALING and (
-        number(right) is not None or isinstance(right, v.Unknown | v.Method)
-    ):
-        # A temperature that is learned gives `logits.detach() / temperature` a graph.
-        return a if number(right) is not None else a._replace(cut="", cut_site=None)
-    if isinstance(left, v.Tensor):
-        meaning = "negated" if a.meaning == "negated" else v.PLAIN
-        return v.Tensor(meaning, rank=a.rank, rows=a.rows, learned=a.learned)
-    if isinstance(left, v.Unknown) and left.source in {"parameter", "scaled"}:
-        return v.Unknown("scaled", left.name)
-    return v.Unknown()
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two values are surely one: the same object, or made alike of the same."""
-    if isinstance(a, v.Unknown) and isinstance(b, v.Unknown):
-        return (a.base or a) is (b.base or b)
-    if a is b:
-        return True
-    if isinstance(a, v.Tensor) and isinstance(b, v.Tensor):
-        known = a.of is not None or a.origin is not None
-        return known and a.meaning == b.meaning and a.dim == b.dim and same(a.of, b.of)
-    if isinstance(a, v.Method) and isinstance(b, v.Method):
-        return a.name == b.name and same(a.receiver, b.receiver)
-    return False
-
-
-def negate(run: Run, node: Any, operand: Any) -> Any:
-    """Return `-operand`; of a logarithm, it is what a handwritten loss is made of."""
-    base = tensor(operand)
-    if base.meaning in {v.LOG, v.LOG_PROBABILITIES, v.LOG_SIGMOID}:
-        return v.Tensor(rank=base.rank, event=_negated(run, node, base))
-    if base.meaning == v.LOSS:
-        return operand
-    if base.meaning == v.LOGITS:
-        return operand
-    return v.Tensor("negated", of=operand, rank=base.rank, rows=base.rows)
-
-
-def _negated(run: Run, node: Any, logarithm: v.Tensor) -> NegativeLog:
-    made = NegativeLog(*run.context(node.number), logarithm)
-    run.events.append(made)
-    return made
-
-
-def _power(run: Run, node: Any, left: Any, right: Any) -> Any:
-    del run, node
-    if tensor(left).meaning == "difference" and number(right) == 2:
-        return tensor(left)._replace(meaning="squared error")
-    return v.Unknown()
-
-
-def _matrix_product(run: Run, node: Any, left: Any, right: Any) -> Any:
-    del run, node
-    return product(left, right)
-
-
-OPERATORS: dict[str, Callable[[Run, Any, Any, Any], Any]] = {
-    "+": _plus,
-    "-": _minus,
-    "*": _times,
-    "/": divide,
-    "**": _power,
-    "@": _matrix_product,
-}
-
-
-def compare(run: Run, node: p.Comparison, operator: str, left: Any, right: Any) -> Any:
-    """Return a comparison: of a tensor with a threshold, decisions."""
-    del operator
-    if isinstance(left, v.Tensor) and number(right) is not None:
-        return v.Tensor(
-            v.DECISIONS, origin=run.site(node.number), of=left, dtype="bool", learned=left.learned
-        )
-    return v.Unknown()

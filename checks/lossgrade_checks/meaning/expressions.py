@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lossgrade_checks.meaning import attributes, calls, effects, library, tables
+from lossgrade_checks.meaning import arithmetic, attributes, calls, library, tables, tensors
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
 
@@ -96,7 +96,7 @@ def binary(run: Run, node: p.Binary | p.Augment, left: Any, right: Any) -> Any:
         return v.Unknown()
     for value in (left, right):
         library.note_tensor_use(run, value, node.number)
-    effect = effects.OPERATORS.get(node.operator)
+    effect = arithmetic.OPERATORS.get(node.operator)
     return effect(run, node, left, right) if effect else v.Unknown()
 
 
@@ -130,7 +130,7 @@ def _unary(run: Run, node: p.Unary) -> Any:
         known = _known_truth(operand)
         return v.Unknown() if known is None else v.Constant(not known)
     if node.operator == "-":
-        return effects.negate(run, node, operand)
+        return arithmetic.negate(run, node, operand)
     return v.Unknown()
 
 
@@ -157,7 +157,7 @@ def _comparison(run: Run, node: p.Comparison) -> Any:
         same = _same(left, right)
         if same is not None:
             return v.Constant(same is (operator in {"is", "=="}))
-    return effects.compare(run, node, operator, left, right)
+    return arithmetic.compare(run, node, operator, left, right)
 
 
 def _same(left: Any, right: Any) -> bool | None:
@@ -349,7 +349,7 @@ def assign(run: Run, target: p.Expression, value: Any) -> None:
     elif type(target) is p.Attribute:
         holder = evaluate(run, target.value)
         if target.name == "requires_grad" and isinstance(holder, v.Tensor):
-            assign(run, target.value, effects.requiring_grad(holder))
+            assign(run, target.value, tensors.requiring_grad(holder))
         attributes.put(run, holder, target.name, value)
     elif type(target) is p.Subscript:
         holder = evaluate(run, target.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from lossgrade_checks.meaning import attributes, calls, effects, tables
+from lossgrade_checks.meaning import attributes, calls, effects, reductions, tables, tensors
 from lossgrade_checks.meaning import expressions as e
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
@@ -42,7 +42,7 @@ def call_external(run: Run, function: v.External, args: Arguments, node: p.Call 
                 if key != 0
             },
         )
-        use = effects.Use(
+        use = tensors.Use(
             effect, name, path, "function", name_of_library == "numpy",
             v.Unknown() if operand is None else operand,
             args.node(0, *OPERAND_NAMES), rest, node,
@@ -281,7 +281,7 @@ def _tensor_method(run: Run, receiver: Any, name: str, args: Arguments, node: p.
         return v.Unknown()
     operand_node = node.function.value if type(node.function) is p.Attribute else None
     numpy = isinstance(receiver, v.Tensor) and receiver.numpy
-    use = effects.Use(
+    use = tensors.Use(
         effect, name, f"torch.Tensor.{name}", "method", numpy, receiver, operand_node, args, node
     )
     return effects.apply(run, use)
@@ -577,7 +577,7 @@ def _sum(run: Run, args: Arguments, node: p.Call | None) -> Any:
 
 def _round(_: Run, args: Arguments, __: p.Call | None) -> Any:
     value = args.positional[0] if args.positional else None
-    return effects.rounded(value) if isinstance(value, v.Tensor) else v.Unknown()
+    return reductions.rounded(value) if isinstance(value, v.Tensor) else v.Unknown()
 
 
 def _float(run: Run, args: Arguments, node: p.Call | None) -> Any:
