@@ -147,7 +147,7 @@ def _findings(
         return [_refused(source, error)]
     path = str(source.path)
     places = _Places(source, nodes, Positions(tree))
-    patch = Patch(path, source.text, nodes, places.positions)
+    patch = Patch(path, source.text, tree, nodes, places.positions)
     found: dict[tuple[str, int], Finding] = {}
     for rule, report, number in _reports(rules, source, program, project):
         finding = _finding(rule, report, number, places, patch)
@@ -204,7 +204,7 @@ def _finding(rule: Rule, report: Report, number: int, places: _Places, patch: Pa
         report.severity or rule.severity,
         places.here(number),
         tuple(related),
-        report.fix(patch) if report.fix is not None and inside else None,
+        patch.checked(report.fix(patch)) if report.fix is not None and inside else None,
         "likely" if event.likely or report.likely else "certain",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,15 @@ class Patch:
     """The text of one file and its nodes, for rules to build edits from."""
 
     def __init__(
-        self, path: str, text: str, nodes: Sequence[cst.CSTNode], positions: Positions
+        self,
+        path: str,
+        text: str,
+        tree: cst.Module,
+        nodes: Sequence[cst.CSTNode],
+        positions: Positions,
     ) -> None:
         self.path = path
+        self._tree = tree
         self.text = text
         self._nodes = nodes
         self._positions = positions
@@ -55,11 +62,17 @@ class Patch:
         return self.text[start:end]
 
     def _outer(self, node: cst.CSTNode) -> tuple[int, int]:
-        start, end = self.span(node)
-        for _ in getattr(node, "lpar", ()):
-            start = self.text.rindex("(", 0, start)
-            end = self.text.index(")", end) + 1
-        return start, end
+        return self._positions.outer(node)
+
+    def checked(self, fix: Fix | None) -> Fix | None:
+        """Return `fix`, no longer as a safe one where a comment would be lost with it."""
+        if fix is None or fix.applicability == "unsafe":
+            return fix
+        lost = any(
+            self.text.count("#", edit.start, edit.end) > edit.content.count("#")
+            for edit in fix.edits
+        )
+        return fix._replace(applicability="unsafe") if lost else fix
 
     # --- edits ----------------------------------------------------------------------------------
 
@@ -97,7 +110,9 @@ class Patch:
         alone = after[:1] in {"", "\n", "\r", "#"} and "\n" not in content
         alone = alone and (before[-1:] in {"=", ",", "("} or before.endswith("return"))
         argument = any(arg.value is whole for call in self._calls() for arg in call.args)
-        return Edit(start, end, content if atom or alone or argument else f"({content})")
+        # `f(y := x)` may be said, `f(input=y := x)` not.
+        bare = atom or ((alone or argument) and not isinstance(part, cst.NamedExpr))
+        return Edit(start, end, content if bare else f"({content})")
 
     def drop_idle(self, edit: Edit) -> Edit:
         """Return `edit`, or where it leaves `x = x`, the edit that removes that line.
@@ -154,6 +169,9 @@ class Patch:
 
         Where nothing else uses `old`, its import is not needed any more.
         """
+        if new in self._assigned:
+            # A function of the file's own of that name, perhaps the one that this is in.
+            return None
         found = None
         for match in _FROM_TORCH.finditer(self.text, 0, before):
             names = match["names"]
@@ -234,26 +252,68 @@ class Patch:
         alias = self._bound("torch", "", "")
         if alias:
             return f"{alias}.{name}", ()
-        first = _IMPORT.search(self.text)
-        start = 0 if first is None else first.start()
+        start = self._before_imports()
         return f"torch.{name}", (Edit(start, start, "import torch\n"),)
+
+    def _before_imports(self) -> int:
+        """Return where an import may be added: before the others, after what must come first."""
+        import libcst as cst
+
+        for statement in self._tree.body:
+            small = statement.body[0] if isinstance(statement, cst.SimpleStatementLine) else None
+            if isinstance(small, cst.Expr) and isinstance(small.value, cst.BaseString):
+                continue
+            if isinstance(small, cst.ImportFrom) and _dotted(small.module) == "__future__":
+                continue
+            start = self.span(statement)[0]
+            # Decorators belong to what they decorate.
+            for decorator in getattr(statement, "decorators", ()):
+                start = min(start, self.span(decorator)[0])
+            return self.text.rfind("\n", 0, start) + 1
+        return len(self.text)
 
     def _bound(self, module: str, package: str, member: str) -> str:
         """Return the name that the top level of the file binds to `module`, or ""."""
-        dotted = re.escape(module)
-        found = re.search(rf"^import +{dotted}(?: +as +(\w+))? *(?:#.*)?$", self.text, re.MULTILINE)
-        if found is not None:
-            return found[1] or module
-        if package:
-            found = re.search(
-                rf"^from +{re.escape(package)} +import\b[^#\n]*?\b{member}\b(?: +as +(\w+))?",
-                self.text,
-                re.MULTILINE,
-            )
-            return "" if found is None else found[1] or member
-        # `import os, torch`; a submodule binds its package too.
-        pattern = rf"^import +(?:[^#\n]*, *)?{dotted}(?:\.\w+)* *(?:,|#|$)"
-        return module if re.search(pattern, self.text, re.MULTILINE) else ""
+        for bound, source in self._imported:
+            if source in {module, f"{package}.{member}"} and bound not in self._assigned:
+                return bound
+        return ""
+
+    @functools.cached_property
+    def _imported(self) -> list[tuple[str, str]]:
+        """The names that imports at the top level bind, with what each is."""
+        import libcst as cst
+
+        found = []
+        for line in self._tree.body:
+            for statement in line.body if isinstance(line, cst.SimpleStatementLine) else ():
+                if isinstance(statement, cst.Import):
+                    for alias in statement.names:
+                        module = _dotted(alias.name)
+                        if alias.asname is not None:
+                            found.append((_dotted(alias.asname.name), module))
+                        else:
+                            # `import torch.nn` binds torch, through which all of it is reached.
+                            parts = module.split(".")
+                            ends = range(1, len(parts) + 1)
+                            found += [(".".join(parts[:end]),) * 2 for end in ends]
+                elif isinstance(statement, cst.ImportFrom) and not statement.relative:
+                    names = (
+                        statement.names if not isinstance(statement.names, cst.ImportStar) else ()
+                    )
+                    package = _dotted(statement.module)
+                    for alias in names:
+                        name = _dotted(alias.name)
+                        bound = _dotted(alias.asname.name) if alias.asname else name
+                        found.append((bound, f"{package}.{name}"))
+        return found
+
+    @functools.cached_property
+    def _assigned(self) -> set[str]:
+        """The names that the file binds in any way but imports, anywhere in it."""
+        found: set[str] = set()
+        _collect_assigned(self._tree, found)
+        return found
 
     def loses_comment(self, node: cst.CSTNode, content: str) -> bool:
         """Whether a comment is lost where `content` takes the place of `node`."""
@@ -294,7 +354,39 @@ class Patch:
         return start, end
 
 
-_IMPORT = re.compile(r"^(?:import|from)[ \t]+(?!__future__)", re.MULTILINE)
+def _dotted(node: cst.CSTNode | None) -> str:
+    import libcst as cst
+
+    if isinstance(node, cst.Attribute):
+        return f"{_dotted(node.value)}.{node.attr.value}"
+    return node.value if isinstance(node, cst.Name) else ""
+
+
+def _collect_assigned(node: cst.CSTNode, found: set[str]) -> None:
+    """Add the names that parameters, assignments, loops, `with`, `def` and `class` bind."""
+    import libcst as cst
+
+    targets: list[cst.CSTNode | None] = []
+    if isinstance(node, cst.Param | cst.FunctionDef | cst.ClassDef):
+        targets = [node.name]
+    elif isinstance(
+        node,
+        cst.AssignTarget | cst.AnnAssign | cst.AugAssign | cst.NamedExpr | cst.For | cst.CompFor,
+    ):
+        targets = [node.target]
+    elif isinstance(node, cst.AsName):
+        targets = [node.name]
+    while targets:
+        target = targets.pop()
+        if isinstance(target, cst.Name):
+            found.add(target.value)
+        elif isinstance(target, cst.Tuple | cst.List):
+            targets += [element.value for element in target.elements]
+    for child in node.children:
+        if not isinstance(child, cst.Import | cst.ImportFrom):
+            _collect_assigned(child, found)
+
+
 _FROM_TORCH = re.compile(
     r"^[ \t]*from[ \t]+torch[\w.]*[ \t]+import[ \t]*(?P<names>\([^)#]*\)|[^\n#(]*)", re.MULTILINE
 )

@@ -21,10 +21,15 @@ class Positions:
         state = _State(tree.default_indent, tree.default_newline)
         tree._codegen(state)
         self._spans = state.spans
+        self._outer = state.outer
 
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
         """Return where `node` starts and ends, without the space and parentheses around it."""
         return self._spans[node]
+
+    def outer(self, node: cst.CSTNode) -> tuple[int, int]:
+        """Return where `node` starts and ends, its own parentheses included."""
+        return self._outer.get(node) or self._spans[node]
 
 
 class _State(CodegenState):
@@ -37,6 +42,8 @@ class _State(CodegenState):
     def __init__(self, default_indent: str, default_newline: str) -> None:
         super().__init__(default_indent, default_newline)
         self.spans: dict[cst.CSTNode, tuple[int, int]] = {}
+        # With their parentheses, of those that have some.
+        self.outer: dict[cst.CSTNode, tuple[int, int]] = {}
         self._position = 0
         self._begun: list[int] = []
 
@@ -52,6 +59,8 @@ class _State(CodegenState):
 
     def after_codegen(self, node: cst.CSTNode) -> None:
         start = self._begun.pop()
+        if getattr(node, "lpar", ()):
+            self.outer[node] = (start, self._position)
         if node not in self.spans:
             self.spans[node] = (start, self._position)
 

@@ -341,15 +341,6 @@ def with_items(value: v.Tensor, index: list[Any], new: Any) -> Any:
     return v.Unknown()
 
 
-# --- sums, maxima, indices ----------------------------------------------------------------------
-
-
-# --- exponentials and logarithms ----------------------------------------------------------------
-
-
-# --- making tensors -----------------------------------------------------------------------------
-
-
 def _where(_: Run, __: Use) -> Any:
     return v.Unknown()
 
@@ -438,6 +429,3 @@ EFFECTS: dict[str, Callable[[Run, Use], Any]] = {
     "joined": joined,
     "where": _where,
 }
-
-
-# --- operators ----------------------------------------------------------------------------------
