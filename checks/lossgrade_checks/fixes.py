@@ -412,6 +412,15 @@ def operand_of(call: cst.Call) -> cst.BaseExpression | None:
     return None if first.star else first.value
 
 
+def says_more(call: cst.Call) -> bool:
+    """Whether an elementwise call has arguments beside its operand, such as `out=buffer`."""
+    import libcst as cst
+
+    operand = operand_of(call)
+    of_method = isinstance(call.func, cst.Attribute) and operand is call.func.value
+    return len(call.args) > (0 if of_method else 1)
+
+
 def safe(message: str, *edits: Edit | None) -> Fix | None:
     """Return a safe fix, or None when one of its edits cannot be made."""
     return _fix("safe", message, edits)

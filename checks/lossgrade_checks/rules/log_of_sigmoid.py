@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lossgrade_checks import words
-from lossgrade_checks.fixes import operand_of, safe
+from lossgrade_checks.fixes import operand_of, safe, says_more
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.rule import Example, Report, Rule
 
@@ -194,6 +194,8 @@ def _fix(patch: Patch, call: Logarithm, inner: v.Tensor, sign: str) -> Fix | Non
         whole = whole.right if isinstance(whole, cst.BinaryOperation) else None
     operand = operand_of(sigmoid) if whole is sigmoid else None
     name = _name(sigmoid)
+    if says_more(outer) or says_more(sigmoid):
+        return None
     if operand is None or name not in {"sigmoid", "expit"} or inner.activation is None:
         return None
     if inner.activation.layer is not None or inner.activation.path.startswith("scipy"):

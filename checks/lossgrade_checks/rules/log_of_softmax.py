@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lossgrade_checks import words
 from lossgrade_checks.finding import Edit
-from lossgrade_checks.fixes import safe
+from lossgrade_checks.fixes import safe, says_more
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.rule import Example, Report, Rule
 
@@ -250,7 +250,7 @@ def _fix(patch: Patch, call: Logarithm, found: v.Tensor) -> Fix | None:
     outer, inner = patch.call(call.node), patch.call(found.origin)
     if outer is None or inner is None or found.guarded or not call.path.endswith(".log"):
         return None
-    if inner is not patch.node(call.operand_node):
+    if inner is not patch.node(call.operand_node) or says_more(outer):
         return None
     edits = patch.call_instead(inner, "softmax", "log_softmax")
     (start, end), (first, last) = patch.span(outer), patch.span(inner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks import words
-from lossgrade_checks.fixes import operand_of, safe
+from lossgrade_checks.fixes import operand_of, safe, says_more
 from lossgrade_checks.meaning import values as v
 from lossgrade_checks.reduction_fixes import axis_argument, is_method
 from lossgrade_checks.rule import Example, Report, Rule
@@ -193,6 +193,8 @@ def _fix(patch: Patch, call: Logarithm, total: v.Tensor) -> Fix | None:
     if outer is None or middle is None or inner is None or total.guarded or total.of.numpy:
         return None
     if operand_of(outer) is not middle or operand_of(middle) is not inner:
+        return None
+    if says_more(outer) or says_more(inner):
         return None
     operand = operand_of(inner)
     method = is_method(middle)
