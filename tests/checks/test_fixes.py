@@ -1,10 +1,11 @@
-"""Fixes keep what is beside the mistake: comments, parentheses, headers, names of the file's own."""
+"""Fixes keep what is beside the mistake: comments, parentheses, headers, a file's own names."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+
 from linting import lint, mended
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ CASES = {
         "from torch import log, sigmoid\n\n\ndef f(z):\n    return log(sigmoid(z))\n",
         "#!/usr/bin/env python\n# -*- coding: utf-8 -*-\n"
         '"""A page.\n\nimport torch\n"""\nfrom __future__ import annotations\nimport torch\n'
-        "from torch import log, sigmoid\n\n\ndef f(z):\n    return torch.nn.functional.logsigmoid(z)\n",
+        "from torch import log, sigmoid\n\n\ndef f(z):\n"
+        "    return torch.nn.functional.logsigmoid(z)\n",
     ),
     "a function of the file's own has the name": (
         "from torch import log, softmax\n\n\ndef log_softmax(z, dim):\n"

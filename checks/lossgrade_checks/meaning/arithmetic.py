@@ -45,7 +45,7 @@ def _losses(left: Any, right: Any) -> v.Tensor | None:
     found = [x for x in (left, right) if isinstance(x, v.Tensor) and x.meaning == v.LOSS]
     if not found:
         return None
-    together = tuple(loss for x in found for loss in x.losses)
+    together = v.together(*[x.losses for x in found])
     # `loss.item() * w` has a graph again if w has one: only numbers surely have none.
     others = [x for x in (left, right) if not (isinstance(x, v.Tensor) and x.meaning == v.LOSS)]
     alone = all(number(x) is not None for x in others)

@@ -164,7 +164,7 @@ def _sum(run: Run, args: Arguments, node: p.Call | None) -> Any:
     for item in items or ():
         if not isinstance(item, v.Tensor) or item.meaning != v.LOSS:
             return v.Unknown()
-        losses += item.losses
+        losses = v.together(losses, item.losses)
     return v.Tensor(v.LOSS, losses=losses) if losses else v.Unknown()
 
 

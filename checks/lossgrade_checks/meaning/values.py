@@ -417,6 +417,16 @@ def _or_none(value: Any) -> Any:
     return Unknown() if isinstance(value, Heap) else value
 
 
+# A loss is followed back to so many of the losses that it is a sum of.
+MOST_LOSSES = 64
+
+
+def together(*several: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the losses of several values, each once."""
+    found = tuple(dict.fromkeys(loss for losses in several for loss in losses))
+    return found[-MOST_LOSSES:]
+
+
 def _join_tensors(a: Tensor, b: Tensor) -> Any:
     if a == b:
         return a
@@ -431,7 +441,7 @@ def _join_tensors(a: Tensor, b: Tensor) -> Any:
     shared["meaning"], shared["origin"] = a.meaning, a.origin
     shared["optional"] = a.optional or b.optional
     shared["activation"] = a.activation if a.origin == b.origin else None
-    shared["losses"] = a.losses + b.losses if a.losses != b.losses else a.losses
+    shared["losses"] = together(a.losses, b.losses)
     # What must not be missed is a guard: one path without it is enough to report.
     return Tensor(**shared)
 

@@ -110,6 +110,9 @@ ODD = {
 
 # Each grows, naively, with a power of two or more.
 EXPLOSIVE = {
+    "a loss that grows in one of two branches": "def f(x, y, options):\n    loss = F.cross_entropy(x, y)\n"
+    + numbered(60, "    if options[{i}]:\n        loss = loss + F.cross_entropy(x, y)\n")
+    + "    return loss\n",
     "each function calls the next twice": "def f0(x):\n    return x\n"
     + numbered(30, "def f{i}(x):\n    return f{j}(x) + f{j}(x)\n", 1),
     "each method calls the next twice": "class A:\n    def f0(self): return 1\n"
