@@ -102,7 +102,8 @@ class Discovery:
             inside = above.inside(full) if settings.respect_gitignore else above
             try:
                 with os.scandir(folder) as entries:
-                    listed = list(entries)
+                    # Of a file and a link to it the file is told, whatever the order on disk.
+                    listed = sorted(entries, key=lambda each: (each.is_symlink(), each.name))
             except OSError as error:
                 self._errors.append(f"{folder}: cannot be read: {error.strerror}")
                 continue

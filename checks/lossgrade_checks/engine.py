@@ -146,7 +146,7 @@ def _findings(
             return [_unparsed(source, message, row, column)]
         return [_refused(source, error)]
     path = str(source.path)
-    places = _Places(source, nodes, Positions(tree))
+    places = _Places(source, nodes, Positions(tree, source.text))
     patch = Patch(path, source.text, tree, nodes, places.positions)
     found: dict[tuple[str, int], Finding] = {}
     for rule, report, number in _reports(rules, source, program, project):
@@ -244,6 +244,6 @@ def _read_places(path: Path) -> _Places | None:
     try:
         source = read_source(path, path.read_bytes())
         tree = cst.parse_module(source.text)
-        return _Places(source, lower(tree)[1], Positions(tree))
+        return _Places(source, lower(tree)[1], Positions(tree, source.text))
     except (OSError, Unreadable, cst.ParserSyntaxError, cst.CSTValidationError, RecursionError):
         return None

@@ -117,6 +117,8 @@ def write(path: Path, expected: bytes, data: bytes) -> None:
     if target.read_bytes() != expected:
         raise OSError("it has changed since it was read; run this again")
     before = target.stat()
+    if not before.st_mode & stat.S_IWUSR:
+        raise OSError("it is read-only")
     handle, name = tempfile.mkstemp(prefix=".lossgrade-", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -109,7 +109,7 @@ class Patch:
         before, after = self.text[:start].rstrip(" \t"), self.text[end:].lstrip(" \t")
         alone = after[:1] in {"", "\n", "\r", "#"} and "\n" not in content
         alone = alone and (before[-1:] in {"=", ",", "("} or before.endswith("return"))
-        argument = any(arg.value is whole for call in self._calls() for arg in call.args)
+        argument = id(whole) in self._given
         # `f(y := x)` may be said, `f(input=y := x)` not.
         bare = atom or ((alone or argument) and not isinstance(part, cst.NamedExpr))
         return Edit(start, end, content if bare else f"({content})")
@@ -130,6 +130,11 @@ class Patch:
         if not sibling or inside.startswith("#"):
             return edit
         return Edit(first, rest.end(), "")
+
+    @functools.cached_property
+    def _given(self) -> set[int]:
+        """The expressions, by identity, that are arguments of calls."""
+        return {id(arg.value) for call in self._calls() for arg in call.args}
 
     def _calls(self) -> Iterable[cst.Call]:
         import libcst as cst

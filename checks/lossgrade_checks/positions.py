@@ -17,19 +17,40 @@ class Positions:
     to resolve, and make an object for every node. Tests hold the two to the same positions.
     """
 
-    def __init__(self, tree: cst.Module) -> None:
+    def __init__(self, tree: cst.Module, text: str) -> None:
         state = _State(tree.default_indent, tree.default_newline)
         tree._codegen(state)
         self._spans = state.spans
         self._outer = state.outer
+        self._shift = _shifts(tree.code, text) if "\x0c" in text else None
 
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
         """Return where `node` starts and ends, without the space and parentheses around it."""
-        return self._spans[node]
+        return self._in_text(self._spans[node])
 
     def outer(self, node: cst.CSTNode) -> tuple[int, int]:
         """Return where `node` starts and ends, its own parentheses included."""
-        return self._outer.get(node) or self._spans[node]
+        return self._in_text(self._outer.get(node) or self._spans[node])
+
+    def _in_text(self, span: tuple[int, int]) -> tuple[int, int]:
+        if self._shift is None:
+            return span
+        start, end = span
+        return start + self._shift[start], end + self._shift[max(start, end - 1)]
+
+
+def _shifts(written: str, text: str) -> list[int]:
+    """Return how much further each character stands in `text` than LibCST has it.
+
+    LibCST drops a form feed at the beginning of a row of code.
+    """
+    shifts = []
+    shift = 0
+    for offset, character in enumerate(written):
+        while text[offset + shift : offset + shift + 1] == "\x0c" != character:
+            shift += 1
+        shifts.append(shift)
+    return [*shifts, len(text) - len(written)]
 
 
 class _State(CodegenState):
