@@ -91,14 +91,6 @@ class Patch:
             return Edit(start, end, name)
         return None
 
-    def keep_argument(self, call: cst.Call) -> Edit | None:
-        """Return the edit that leaves the operand of an activation: of `softmax(x, dim=1)`, x.
-
-        Of a method, `x.softmax(1)`, it leaves what the method is called on.
-        """
-        operand = operand_of(call)
-        return None if operand is None else self.put(call, operand)
-
     def put(self, whole: cst.BaseExpression, part: cst.BaseExpression) -> Edit:
         """Return the edit that leaves `part` of `whole`, in parentheses where they are needed."""
         import libcst as cst

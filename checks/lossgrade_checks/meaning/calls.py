@@ -303,7 +303,7 @@ def _instantiate(run: Run, cls: v.ClassValue, args: Arguments, node: p.Call | No
         if isinstance(after, v.FunctionValue):
             _call_function(run, after, Arguments((made,)), node)
     elif any(path in tables.CONTAINERS for path in cls.outside()):
-        library.fill(run, made, args, node)
+        library.fill(run, made, args)
     return made
 
 
@@ -346,7 +346,7 @@ def _call_super(
     made = receiver.receiver
     if isinstance(made, v.Instance):
         if name == "__init__" and any(path in tables.CONTAINERS for path in made.cls.outside()):
-            library.fill(run, made, args, node)
+            library.fill(run, made, args)
         elif name in {"forward", "__call__"} and "children" in made.slots:
             return library.apply_all(run, made.slots["children"], args, node)
     return v.Unknown()

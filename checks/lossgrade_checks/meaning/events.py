@@ -34,7 +34,6 @@ class LossCall(Event):
     # The constructor of the loss, when it is an object.
     layer: Layer | None
     input_node: Expression | None
-    target_node: Expression | None
     # Inside `torch.no_grad()` or the like.
     no_grad: bool
     # Somebody calls `backward` on it, or returns it from a training step.
@@ -71,7 +70,7 @@ class Construction(Event):
 
 @dataclass(slots=True, eq=False)
 class Logarithm(Event):
-    """`log(operand)`; `offset` is what `log1p` and `log(1 - x)` say of it."""
+    """`log(operand)`; of `log1p(-p)` the operand is 1 - p."""
 
     operand: Any
     operand_node: Expression | None

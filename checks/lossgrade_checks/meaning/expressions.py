@@ -374,16 +374,13 @@ def _unpack(run: Run, target: p.Display, value: Any) -> None:
         parts += items[star + rest :]
     else:
         data = isinstance(value, v.Tensor) and value.data
-        parts = [
-            part_of_batch(item.value) if data else element_named(item) for item in target.items
-        ]
+        parts = [part_of_batch() if data else element_named(item) for item in target.items]
     for item, part in zip(target.items, parts, strict=True):
         assign(run, item.value, part)
 
 
-def part_of_batch(target: p.Expression) -> v.Tensor:
+def part_of_batch() -> v.Tensor:
     """Return an item of what a DataLoader yields: axis 0 of each runs over examples."""
-    del target
     return v.Tensor(rows=True, data=True)
 
 

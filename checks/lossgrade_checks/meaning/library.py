@@ -122,9 +122,8 @@ def note_tensor_use(run: Run, value: Any, number: int) -> None:
 _OBJECTS = {"dataclasses.field", "builtins.enumerate"}
 
 
-def fill(run: Run, made: v.Instance, args: Arguments, node: p.Call | None) -> None:
+def fill(run: Run, made: v.Instance, args: Arguments) -> None:
     """Follow the constructor of a class of the project that inherits from a container."""
-    del node
     path = next(path for path in made.cls.outside() if path in tables.CONTAINERS)
     run.trail.store(made.slots, "children", _container(path, args))
 
@@ -226,7 +225,6 @@ def _loss(
         options,
         layer,
         args.node(0, "input"),
-        args.node(1, "target"),
         no_grad=bool(run.no_grad),
     )
     run.events.append(event)

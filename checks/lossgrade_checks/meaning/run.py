@@ -56,7 +56,7 @@ class Frame:
         self.receiver: Any = None
         self.returns: list[Any] = []
         self.yields: list[Any] = []
-        # The state at each `return`, and at each `break` and `continue` of the loops around.
+        # The state at its beginning, and what has changed since then at each `return`.
         self.mark = 0
         self.exits: list[Changes] = []
         self.loops: list[Loop] = []

@@ -136,11 +136,6 @@ CREATION: dict[str, str] = {
     **_effect("joined", "cat concat concatenate stack vstack hstack"),
     **_effect("where", "where"),
 }
-# A method means this only of a value that is known to be a tensor: the names are common.
-METHODS_OF_TENSORS_ALONE = frozenset(
-    "copy to type select sort sum max min round take t random sign dot numpy index_select "
-    "roll flip tile add sub item multiply divide subtract maximum repeat".split()
-)
 NAMESPACES: dict[str, str] = {
     "torch": "torch",
     "torch.nn.functional": "torch",
@@ -191,17 +186,6 @@ LAYERS_THAT_KEEP = frozenset(
     for name in "Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout Unflatten".split()
 )
 CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ParameterList"})
-MODULE_BASES = frozenset(
-    {
-        "torch.nn.Module",
-        "torch.nn.modules.Module",
-        "torch.nn.modules.module.Module",
-        "pytorch_lightning.LightningModule",
-        "pytorch_lightning.core.LightningModule",
-        "lightning.LightningModule",
-        "lightning.pytorch.LightningModule",
-    }
-)
 # Methods of modules that return the module itself.
 RETURNS_SELF = frozenset(
     "to cuda cpu train eval double float half bfloat16 apply requires_grad_ share_memory "
