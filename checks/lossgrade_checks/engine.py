@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lossgrade_checks.finding import Finding, Place, Related
-from lossgrade_checks.project import Project, program_of
+from lossgrade_checks.finding import Finding, Fix, Place, Related
+from lossgrade_checks.project import Project
 from lossgrade_checks.rule import Report, Rule
 from lossgrade_checks.source import Source, Unreadable, read_source
+from lossgrade_checks.syntax import PythonSyntax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    import libcst as cst
 
     from lossgrade_checks.fixes import Patch
     from lossgrade_checks.meaning.events import Event
     from lossgrade_checks.meaning.program import Program
     from lossgrade_checks.meaning.values import Site
-    from lossgrade_checks.positions import Positions
+    from lossgrade_checks.syntax import Syntax
 
 __all__ = ["Project", "check"]
 
@@ -49,26 +49,45 @@ def check(source: Source, rules: Sequence[type[Rule]], project: Project) -> list
     A program that cannot be parsed gives one finding, LG000.
     """
     active = project.gate.open_for(source, rules)
+    syntax: Syntax | None = None
     try:
-        program = program_of(source.text)
-        project.keep(source.path, program)
-        if not active or not _reports(active, source, program, project):
+        program = project.known(source)
+        if program is None:
+            syntax = _syntax(source)
+            program = syntax.program
+            project.keep(source, program)
+        if not active:
             return []
-        return _findings(source, active, project, None)
+        reports = _reports(active, source, program, project)
+        return _findings(reports, source, syntax or _syntax(source)) if reports else []
     except RecursionError:
         return [_unparsed(source, "nested too deeply to be followed: split the expression", 1, 1)]
     except SyntaxError as error:
+        # Python's parser says best where and why.
+        message = f"cannot be parsed: {error.msg}"
+        return [_unparsed(source, message, error.lineno or 1, error.offset or 1)]
+
+
+def _syntax(source: Source) -> Syntax:
+    """Return the syntax of a program, which may be of a newer Python than the one that runs.
+
+    Raises:
+        SyntaxError: Python's parser cannot parse it, nor can LibCST's.
+    """
+    try:
+        return PythonSyntax(source.text)
+    except SyntaxError as error:
         if str(error.msg).startswith("too many nested"):
             # LibCST would follow the brackets until its stack is full, and the process ends.
-            return [_refused(source, error)]
-        # LibCST may know a newer Python than the one that runs it.
-        return _findings(source, active, project, error)
+            raise
+        import libcst as cst
 
+        from lossgrade_checks.syntax import LibcstSyntax
 
-def _refused(source: Source, error: SyntaxError) -> Finding:
-    """Return the finding for a program that is none: Python's parser says best where and why."""
-    message = f"cannot be parsed: {error.msg}"
-    return _unparsed(source, message, error.lineno or 1, error.offset or 1)
+        try:
+            return LibcstSyntax(source.text)
+        except (cst.ParserSyntaxError, cst.CSTValidationError):
+            raise error from None
 
 
 def _unparsed(source: Source, message: str, row: int, column: int) -> Finding:
@@ -125,37 +144,53 @@ HANDLERS = {
 
 
 def _findings(
-    source: Source, rules: Sequence[type[Rule]], project: Project, error: SyntaxError | None
+    reports: Sequence[tuple[Rule, Report, int]], source: Source, syntax: Syntax
 ) -> list[Finding]:
-    """Return the findings, from LibCST's tree; `error` is what Python's parser says of the text."""
-    import libcst as cst
-
-    from lossgrade_checks.fixes import Patch
-    from lossgrade_checks.meaning.lower import lower
-    from lossgrade_checks.positions import Positions
-
-    try:
-        tree = cst.parse_module(source.text)
-        program, nodes = lower(tree)
-    except (cst.ParserSyntaxError, cst.CSTValidationError) as other:
-        if error is None:
-            row, column = 1, 1
-            if isinstance(other, cst.ParserSyntaxError):
-                row, column = other.editor_line, other.editor_column
-            message = f"LibCST cannot parse it: {getattr(other, 'message', other)}"
-            return [_unparsed(source, message, row, column)]
-        return [_refused(source, error)]
-    path = str(source.path)
-    places = _Places(source, nodes, Positions(tree, source.text))
-    patch = Patch(path, source.text, tree, nodes, places.positions)
+    """Return a finding for each place where something is reported."""
+    places = _Places(source, syntax)
+    fixes = _Fixes(reports, source, syntax)
     found: dict[tuple[str, int], Finding] = {}
-    for rule, report, number in _reports(rules, source, program, project):
-        finding = _finding(rule, report, number, places, patch)
+    for rule, report, number in reports:
+        finding = _finding(rule, report, number, places, fixes)
         known = found.get((rule.code, number))
         # Reached on several ways, it is certain if one of them is.
         if known is None or (known.certainty == "likely" and finding.certainty == "certain"):
             found[rule.code, number] = finding
     return sorted(found.values(), key=lambda f: (f.place.cell or 0, *f.place[2:4], f.code))
+
+
+class _Fixes:
+    """Builds the fixes of one file; LibCST parses what the first of them needs."""
+
+    def __init__(
+        self, reports: Sequence[tuple[Rule, Report, int]], source: Source, syntax: Syntax
+    ) -> None:
+        self._path = path = str(source.path)
+        self._syntax = syntax
+        self._numbers: Iterable[int] = {
+            site.number
+            for _, report, _ in reports
+            if report.fix is not None
+            for site in (report.event.site, *(site for _, site in report.related))
+            if site.path == path and site.number >= 0
+        }
+
+    @functools.cached_property
+    def _patch(self) -> Patch | None:
+        return self._syntax.patch(self._path, self._numbers)
+
+    def of(self, report: Report) -> Fix | None:
+        """Return the fix of a report, or None."""
+        if report.fix is None or report.event.site.path != self._path or self._patch is None:
+            return None
+        from lossgrade_checks.fixes import NotParsed
+
+        try:
+            return self._patch.checked(report.fix(self._patch))
+        except NotParsed:
+            self._numbers = range(self._syntax.program.size)
+            del self._patch
+            return self.of(report)
 
 
 def _stands_at(path: str, report: Report, events: Sequence[Event]) -> int | None:
@@ -187,16 +222,15 @@ def _made_outside(call: Site, site: Site, events: Sequence[Event]) -> bool:
     return any(event.site == site and call not in event.calls for event in events)
 
 
-def _finding(rule: Rule, report: Report, number: int, places: _Places, patch: Patch) -> Finding:
+def _finding(rule: Rule, report: Report, number: int, places: _Places, fixes: _Fixes) -> Finding:
     event = report.event
     related = [
         Related(message, place)
         for message, site in report.related
         if (place := places.of(site)) is not None
     ]
-    if event.site.path != patch.path and (place := places.of(event.site)) is not None:
+    if event.site.path != places.path and (place := places.of(event.site)) is not None:
         related.append(Related("it happens here", place))
-    inside = event.site.path == patch.path
     return Finding(
         rule.code,
         rule.name,
@@ -204,7 +238,7 @@ def _finding(rule: Rule, report: Report, number: int, places: _Places, patch: Pa
         report.severity or rule.severity,
         places.here(number),
         tuple(related),
-        patch.checked(report.fix(patch)) if report.fix is not None and inside else None,
+        fixes.of(report),
         "likely" if event.likely or report.likely else "certain",
     )
 
@@ -212,21 +246,21 @@ def _finding(rule: Rule, report: Report, number: int, places: _Places, patch: Pa
 class _Places:
     """The places of sites, in the linted file and in others."""
 
-    def __init__(self, source: Source, nodes: Sequence[cst.CSTNode], positions: Positions) -> None:
-        self.positions = positions
+    def __init__(self, source: Source, syntax: Syntax) -> None:
+        self.path = str(source.path)
         self._source = source
-        self._nodes = nodes
+        self._syntax = syntax
         self._others: dict[str, _Places | None] = {}
 
     def here(self, number: int) -> Place:
         """Return the place of a part of this file."""
-        return self._source.place(*self.positions.span(self._nodes[number]))
+        return self._source.place(*self._syntax.span(number))
 
     def of(self, site: Site) -> Place | None:
         """Return the place of a part of any file; None when that can no longer be read."""
         if site.number < 0:
             return None
-        if site.path == str(self._source.path):
+        if site.path == self.path:
             return self.here(site.number)
         if site.path not in self._others:
             self._others[site.path] = _read_places(Path(site.path))
@@ -236,14 +270,8 @@ class _Places:
 
 def _read_places(path: Path) -> _Places | None:
     """Return the places of an imported file, which is parsed again for it."""
-    import libcst as cst
-
-    from lossgrade_checks.meaning.lower import lower
-    from lossgrade_checks.positions import Positions
-
     try:
         source = read_source(path, path.read_bytes())
-        tree = cst.parse_module(source.text)
-        return _Places(source, lower(tree)[1], Positions(tree, source.text))
-    except (OSError, Unreadable, cst.ParserSyntaxError, cst.CSTValidationError, RecursionError):
+        return _Places(source, PythonSyntax(source.text))
+    except (OSError, Unreadable, SyntaxError, RecursionError):
         return None

@@ -10,7 +10,7 @@ from lossgrade_checks.finding import Applicability, Edit, Fix
 
 if TYPE_CHECKING:
     # Rules import this module, and listing them must not load LibCST.
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     import libcst as cst
 
@@ -19,30 +19,46 @@ if TYPE_CHECKING:
     from lossgrade_checks.positions import Positions
 
 
+class NotParsed(Exception):
+    """A fix looks at a statement that LibCST has not parsed: more of the file must be."""
+
+
 class Patch:
-    """The text of one file and its nodes, for rules to build edits from."""
+    """The text of one file and nodes of it, for rules to build edits from.
+
+    The nodes are at least those of the statements in which something is reported, of the imports
+    at the top level, and of the statement that comes first after those that must.
+    """
 
     def __init__(
         self,
         path: str,
         text: str,
         tree: cst.Module,
-        nodes: Sequence[cst.CSTNode],
+        nodes: Mapping[int, cst.CSTNode],
         positions: Positions,
+        find_assigned: Callable[[], frozenset[str]],
     ) -> None:
         self.path = path
+        self._find_assigned = find_assigned
         self._tree = tree
         self.text = text
         self._nodes = nodes
         self._positions = positions
 
     def node(self, part: Expression | Site | None) -> cst.CSTNode | None:
-        """Return the LibCST node of a part of this file; None when it lies in another one."""
+        """Return the LibCST node of a part of this file; None when it lies in another one.
+
+        Raises:
+            NotParsed: it lies in a statement that LibCST has not parsed.
+        """
         if part is None:
             return None
         path = getattr(part, "path", self.path)
         if path != self.path or part.number < 0:
             return None
+        if part.number not in self._nodes:
+            raise NotParsed
         return self._nodes[part.number]
 
     def call(self, part: Expression | Site | None) -> cst.Call | None:
@@ -131,7 +147,7 @@ class Patch:
     def _calls(self) -> Iterable[cst.Call]:
         import libcst as cst
 
-        return (node for node in self._nodes if isinstance(node, cst.Call))
+        return (node for node in self._nodes.values() if isinstance(node, cst.Call))
 
     def argument(self, call: cst.Call, position: int, name: str) -> cst.Arg | None:
         """Return the argument at `position` or called `name`; None if it may be any other."""
@@ -306,11 +322,9 @@ class Patch:
         return found
 
     @functools.cached_property
-    def _assigned(self) -> set[str]:
+    def _assigned(self) -> frozenset[str]:
         """The names that the file binds in any way but imports, anywhere in it."""
-        found: set[str] = set()
-        _collect_assigned(self._tree, found)
-        return found
+        return self._find_assigned()
 
     def loses_comment(self, node: cst.CSTNode, content: str) -> bool:
         """Whether a comment is lost where `content` takes the place of `node`."""
@@ -357,31 +371,6 @@ def _dotted(node: cst.CSTNode | None) -> str:
     if isinstance(node, cst.Attribute):
         return f"{_dotted(node.value)}.{node.attr.value}"
     return node.value if isinstance(node, cst.Name) else ""
-
-
-def _collect_assigned(node: cst.CSTNode, found: set[str]) -> None:
-    """Add the names that parameters, assignments, loops, `with`, `def` and `class` bind."""
-    import libcst as cst
-
-    targets: list[cst.CSTNode | None] = []
-    if isinstance(node, cst.Param | cst.FunctionDef | cst.ClassDef):
-        targets = [node.name]
-    elif isinstance(
-        node,
-        cst.AssignTarget | cst.AnnAssign | cst.AugAssign | cst.NamedExpr | cst.For | cst.CompFor,
-    ):
-        targets = [node.target]
-    elif isinstance(node, cst.AsName):
-        targets = [node.name]
-    while targets:
-        target = targets.pop()
-        if isinstance(target, cst.Name):
-            found.add(target.value)
-        elif isinstance(target, cst.Tuple | cst.List):
-            targets += [element.value for element in target.elements]
-    for child in node.children:
-        if not isinstance(child, cst.Import | cst.ImportFrom):
-            _collect_assigned(child, found)
 
 
 _FROM_TORCH = re.compile(

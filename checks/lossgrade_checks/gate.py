@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from lossgrade_checks.prefilter import SPACED
 from lossgrade_checks.source import Source, Unreadable, read_source
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ class Gate:
             at = self._project.find(path, imported.level, imported.module)
             if at is not None:
                 found.append(at)
-        return _File(frozenset(_WORD.findall(text)), tuple(dict.fromkeys(found)))
+        # Where a letter beyond ASCII splits a word, its pieces are words: too many, never too few.
+        words = text.encode("ascii", "replace").translate(SPACED).decode("ascii").split()
+        return _File(frozenset(words), tuple(dict.fromkeys(found)))
 
 
 def imports(text: str) -> Iterable[Imported]:

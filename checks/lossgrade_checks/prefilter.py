@@ -24,7 +24,7 @@ WORDS = (b" log ", b" exp ", b" log2 ", b" log10 ", b" log1p ", b" logsumexp ")
 
 # Whatever is no letter, digit or underscore ends a word. So does a byte above 127: that tells a
 # curly quote from nothing, and parses a file too many where an identifier is not ASCII.
-_SPACED = bytes(b if b < 128 and (chr(b).isalnum() or b == 95) else 32 for b in range(256))
+SPACED = bytes(b if b < 128 and (chr(b).isalnum() or b == 95) else 32 for b in range(256))
 
 
 def might_matter(data: bytes) -> bool:
@@ -34,5 +34,5 @@ def might_matter(data: bytes) -> bool:
         if part in data:
             return True
     # In a notebook's JSON a line's first word follows the `n` of the escaped line end before it.
-    words = b" " + data.replace(b"\\n", b" ").replace(b"\\t", b" ").translate(_SPACED) + b" "
+    words = b" " + data.replace(b"\\n", b" ").replace(b"\\t", b" ").translate(SPACED) + b" "
     return any(word in words for word in WORDS)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossgrade_checks.gate import Gate
 from lossgrade_checks.meaning.values import ModuleValue
-from lossgrade_checks.source import Unreadable, read_source
+from lossgrade_checks.source import Source, Unreadable, read_source
+from lossgrade_checks.syntax import PythonSyntax
 
 if TYPE_CHECKING:
     from lossgrade_checks.meaning.program import Program
@@ -32,7 +31,8 @@ class Project:
     def __init__(self) -> None:
         self.gate = Gate(self)
         self._modules: dict[str, ModuleValue | None] = {}
-        self._programs: dict[str, Program | None] = {}
+        # With the hash of the text that each was lowered from.
+        self._programs: dict[str, tuple[int, Program | None]] = {}
         self._folders: dict[Path, tuple[Path, ...]] = {}
         self._names: dict[Path, frozenset[str]] = {}
 
@@ -43,8 +43,6 @@ class Project:
 
         `level` is the number of leading dots of the import.
         """
-        if level == 0 and name.partition(".")[0] in LIBRARIES:
-            return None
         path = self.find(Path(module.path), level, name)
         return self._module(path) if path is not None else None
 
@@ -69,6 +67,8 @@ class Project:
 
     def find(self, importer: Path, level: int, name: str) -> Path | None:
         """Return the path of the file that `importer` imports as `name`, or None."""
+        if level == 0 and name.partition(".")[0] in LIBRARIES:
+            return None
         parts = tuple(name.split(".")) if name else ()
         if level:
             folder = importer.parent
@@ -131,7 +131,7 @@ class Project:
     def _module(self, path: Path) -> ModuleValue | None:
         key = str(path)
         if key not in self._modules:
-            program = self.program(path)
+            program = self._program(path)
             if program is None:
                 self._modules[key] = None
             else:
@@ -142,43 +142,23 @@ class Project:
                 follow_import(self, module, program)
         return self._modules[key]
 
-    def keep(self, path: Path, program: Program) -> None:
+    def keep(self, source: Source, program: Program) -> None:
         """Keep the program of a file that was linted: others may import it."""
-        self._programs[str(path)] = program
+        self._programs[str(source.path)] = hash(source.text), program
 
-    def program(self, path: Path) -> Program | None:
+    def known(self, source: Source) -> Program | None:
+        """Return the program of a file that was linted or imported before, or None."""
+        text, program = self._programs.get(str(source.path), (0, None))
+        return program if text == hash(source.text) else None
+
+    def _program(self, path: Path) -> Program | None:
         """Return the lowered file at `path`, or None if it cannot be read or parsed."""
         key = str(path)
         if key not in self._programs:
-            self._programs[key] = _lowered(path)
-        return self._programs[key]
-
-
-def _lowered(path: Path) -> Program | None:
-    try:
-        return program_of(read_source(path, path.read_bytes()).text)
-    except (OSError, Unreadable, SyntaxError, RecursionError):
-        # It is reported when it is linted itself.
-        return None
-
-
-def program_of(text: str) -> Program:
-    """Return the program of a file, from Python's own tree: the fastest way.
-
-    Raises:
-        SyntaxError: Python cannot parse it.
-        RecursionError: it is nested too deeply to be followed.
-    """
-    from lossgrade_checks.meaning.lower_ast import lower_ast
-
-    with warnings.catch_warnings():
-        # What Python warns of in somebody's strings is not our subject.
-        warnings.simplefilter("ignore")
-        try:
-            tree = ast.parse(text)
-        except ValueError as error:
-            # A null byte.
-            raise SyntaxError(str(error)) from error
-        except MemoryError as error:
-            raise RecursionError from error
-    return lower_ast(tree)
+            try:
+                source = read_source(path, path.read_bytes())
+                self._programs[key] = hash(source.text), PythonSyntax(source.text).program
+            except (OSError, Unreadable, SyntaxError, RecursionError):
+                # It is reported when it is linted itself.
+                self._programs[key] = 0, None
+        return self._programs[key][1]

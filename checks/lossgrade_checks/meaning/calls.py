@@ -52,9 +52,10 @@ def arguments(run: Run, node: p.Call) -> Arguments:
     keywords: dict[str, Any] = {}
     nodes: dict[int | str, p.Expression] = {}
     is_open = False
+    expressions = e.EXPRESSIONS
     for argument in node.arguments:
         part = argument.value
-        value = e.EXPRESSIONS[type(part)](run, part)
+        value = expressions[type(part)](run, part)
         if argument.keyword:
             keywords[argument.keyword] = value
             nodes[argument.keyword] = part

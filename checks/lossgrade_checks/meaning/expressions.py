@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks.meaning import arithmetic, attributes, calls, library, tables, tensors
@@ -38,6 +39,11 @@ def _name(run: Run, node: p.Name) -> Any:
         if found is not None:
             return found
         scope = scope.parent
+    return _builtin(name)
+
+
+@functools.cache
+def _builtin(name: str) -> v.External:
     return v.External(f"builtins.{name}")
 
 

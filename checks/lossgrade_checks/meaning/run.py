@@ -24,7 +24,7 @@ DEPTH = 12
 # Statements and calls that are followed for one function as an entry, and for each node of a file
 # together, so that the cost of a file grows with its length alone. When those of a file are spent,
 # each function that is left has some to be followed by itself.
-STEPS = 6000
+STEPS = 3000
 STEPS_A_NODE = 20
 FEWEST = 200
 

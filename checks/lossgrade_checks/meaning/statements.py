@@ -8,7 +8,7 @@ from lossgrade_checks.meaning import attributes, calls, imports
 from lossgrade_checks.meaning import expressions as e
 from lossgrade_checks.meaning import program as p
 from lossgrade_checks.meaning import values as v
-from lossgrade_checks.meaning.run import Frame, Loop, Run
+from lossgrade_checks.meaning.run import Exhausted, Frame, Loop, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,10 @@ UNROLLED = 64
 def block(run: Run, statements: tuple[p.Statement, ...]) -> bool:
     """Follow statements in order; return whether the block stops before its end."""
     for statement in statements:
-        run.step()
+        # What `run.step` does, written out: a fifth of all calls would be of it.
+        run.steps -= 1
+        if run.steps < 0:
+            raise Exhausted
         if STATEMENTS[type(statement)](run, statement):
             return True
     return False

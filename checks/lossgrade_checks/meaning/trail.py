@@ -53,13 +53,18 @@ class Trail:
 
     def merge(self, outcomes: list[Changes]) -> None:
         """Store what all `outcomes` have in common: the program may be in any of them."""
-        changed = {key: item[:2] for outcome in outcomes for key, item in outcome.items()}
-        for key, (slots, name) in changed.items():
+        if len(outcomes) == 1:
+            for slots, name, value in outcomes[0].values():
+                self.store(slots, name, value)
+            return
+        changed = {key: item for outcome in outcomes for key, item in outcome.items()}
+        for key, (slots, name, _) in changed.items():
             before = slots.get(name, MISSING)
             joined = MISSING
             for outcome in outcomes:
                 joined = join(joined, outcome[key][2] if key in outcome else before)
-            self.store(slots, name, joined)
+            if joined is not before:
+                self.store(slots, name, joined)
 
     def fork(self, *branches: Callable[[], bool]) -> bool:
         """Follow each branch from the present state; go on from what they have in common.

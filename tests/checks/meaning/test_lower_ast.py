@@ -71,7 +71,7 @@ def lowered(text: str) -> tuple[Any, Any]:
     """Return the programs of both trees of `text`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return shape(lower_ast(ast.parse(text))), shape(lower(cst.parse_module(text))[0])
+        return shape(lower_ast(ast.parse(text))[0]), shape(lower(cst.parse_module(text))[0])
 
 
 @pytest.mark.parametrize("text", ODD.values(), ids=ODD)
