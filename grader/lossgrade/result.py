@@ -33,10 +33,37 @@ class AssignmentRecord(Record):
 class DiagnosisRecord(Record):
     """A named wrong idea that a function's results agree with."""
 
-    misconception: str
+    misconception: str = Field(description="its slug, the name of its page in the documentation")
     explanation: str
-    confidence: float
-    source: str
+    confidence: float = Field(ge=0, le=1)
+    source: str = Field(description="the passage of a lecture to read again")
+    fix: str = ""
+    evidence: str = Field("", description="what was compared, on how many inputs")
+    rule: str = Field("", description="the linter's rule for the same mistake, if it has one")
+
+
+class DifferenceRecord(Record):
+    """One point in which a function keeps to another convention than the assignment's."""
+
+    setting: str = Field(description='the line of the assignment that accepts it: `order = "..."`')
+    says: str
+    change: str = Field(description="what the student changes to keep to the assignment")
+
+
+class ConventionRecord(Record):
+    """A function that is exactly right under another convention."""
+
+    differences: list[DifferenceRecord]
+    graded: bool = Field(False, description="whether it was graded under that convention")
+
+
+class CounterexampleRecord(Record):
+    """The smallest input found on which a function is wrong, to be checked by hand."""
+
+    input: list[str] = Field(description="one line an argument: `z = [[0., 1.]]`")
+    expected: str
+    found: str
+    steps: list[str] = Field(default_factory=list, description="the arithmetic of `expected`")
 
 
 class CriterionRecord(Record):
@@ -57,7 +84,7 @@ class CriterionRecord(Record):
     visibility: Visibility
     message: str = ""
     hint: str = ""
-    counterexample: dict[str, Any] | None = None
+    counterexample: CounterexampleRecord | None = None
     diagnosis: DiagnosisRecord | None = None
 
     @property
@@ -71,6 +98,13 @@ class FunctionRecord(Record):
     max_score: Number
     bonus: Number = 0
     max_bonus: Number = 0
+    diagnosis: DiagnosisRecord | None = None
+    known: list[str] = Field(
+        default_factory=list,
+        description="what can be said of the results where no misconception explains them",
+    )
+    convention: ConventionRecord | None = None
+    counterexample: CounterexampleRecord | None = None
 
 
 class LayerRecord(Record):

@@ -9,11 +9,11 @@ from typing import Any
 import libcst as cst
 import pytest
 
+from linting import lint
 from lossgrade_checks.fixes import NotParsed
 from lossgrade_checks.meaning.values import Site
 from lossgrade_checks.rules import all_rules
 from lossgrade_checks.syntax import LibcstSyntax, PythonSyntax, Syntax
-from tests.linting import lint
 
 FOLDER = Path(ast.__file__).parent
 
