@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import importlib.util
 import json
 import os
 import re
@@ -36,16 +38,40 @@ from lossgrade_checks.rules import all_rules
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lossgrade.result import Result
     from lossgrade_checks.rule import Rule
 
 ROOT = Path(__file__).resolve().parent.parent
 RUBRIC = ROOT / "docs" / "rubric.md"
+
+
+def _beside(name: str) -> Any:
+    """Load a module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+misconceptions = _beside("misconceptions")
 RULES = {ROOT / "docs" / "rules" / f"{rule.code}.md": rule for rule in all_rules()}
+MISCONCEPTIONS: dict[Path, str] = misconceptions.pages()
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted(page for page in (ROOT / "docs").glob("*.md") if page != RUBRIC),
 ]
 SCHEMAS = {ROOT / "docs" / "schemas" / f"{name}-v1.json": name for name in ("assignment", "result")}
+# Feedback as the code makes it for one of the example submissions: in NumPy's float64, whose
+# numbers are the same on every machine to the digits that are shown.
+EXAMPLE = "softmax-over-batch-axis/stat453_numpy.py"
+FEEDBACK = {
+    ROOT / "docs" / "feedback-example.html": "html",
+    ROOT / "docs" / "feedback-heatmaps.svg": "heatmaps",
+    ROOT / "docs" / "feedback-curves.svg": "curves",
+}
 SHOWN_FOLDER = "/home/you/course"
 SECONDS_CAP = 120
 
@@ -171,7 +197,7 @@ MEANINGS = {
     "visibility": "who sees the criteria, see [Visibility](#visibility)",
     "CriterionSettings.visibility": "overrides the function's",
     "limits": "the table `[limits]`, see [Limits](#limits)",
-    "lint": "the table `[lint]`; reserved for the linter, has to stay empty for now",
+    "lint": "the table `[lint]`, see [What the linter finds](#what-the-linter-finds)",
     "functions": "one table `[functions.KEY]` for each function, see [Functions](#functions)",
     "CriterionSettings.enabled": "`false`: the criterion is not graded",
     "Function.criteria": "tables `[functions.KEY.criteria.NAME]`, see "
@@ -273,6 +299,7 @@ def rule_file(rule: type[Rule]) -> str:
 SECTIONS: dict[str, Callable[[], str]] = {
     "rules": lambda: _rules("rules/"),
     "rules-readme": lambda: _rules("docs/rules/"),
+    "misconceptions": lambda: str(misconceptions.index()),
     "assignments": _listed,
     "assignment-keys": lambda: _table(assignments.Assignment),
     "function-keys": lambda: _table(assignments.Function),
@@ -338,6 +365,42 @@ def rubric_page() -> str:
     return "\n".join(lines)
 
 
+# --- feedback ----------------------------------------------------------------------------------
+
+
+@functools.cache
+def _graded_example() -> Result:
+    """Return the result of the example submission, without what differs from run to run."""
+    from lossgrade.engine import Grading
+    from lossgrade.result import LayerRecord, SandboxRecord
+    from lossgrade.sandbox.host import Zygote
+    from lossgrade.submission import Submission
+
+    source = ROOT / "fixtures" / "lossgrade_fixtures" / "submissions" / EXAMPLE
+    each, _ = assignments.load_assignment("stat453")
+    with tempfile.TemporaryDirectory(prefix="lossgrade-docs-") as name, Zygote(["numpy"]) as zygote:
+        path = Path(name).resolve() / "hw.py"
+        path.write_bytes(source.read_bytes())
+        grading = Grading(Submission.at(path), each, zygote, seed="0")
+        records = grading.run_all()
+        grading.look_closer(records, pictures=True)
+        result = grading.result(records)
+        grading.close()
+    sandbox = SandboxRecord(level="contained", layers=[LayerRecord(name="limits", on=True)])
+    return result.model_copy(update={"sandbox": sandbox})
+
+
+def feedback(kind: str) -> str:
+    """Return the page of feedback, or one of its pictures."""
+    from lossgrade.reports import pictures, render
+
+    result = _graded_example()
+    if kind == "html":
+        return render("html", result)
+    (chart,) = [chart for chart in result.charts if chart.kind == kind]
+    return pictures.svg(chart, alone=True)
+
+
 # --- all of it ---------------------------------------------------------------------------------
 
 
@@ -347,6 +410,10 @@ def expected(path: Path) -> str:
         return rubric_page()
     if path in RULES:
         return rule_file(RULES[path])
+    if path in MISCONCEPTIONS:
+        return str(misconceptions.page(MISCONCEPTIONS[path]))
+    if path in FEEDBACK:
+        return feedback(FEEDBACK[path])
     if path in SCHEMAS:
         return json.dumps(schema(SCHEMAS[path]), indent=2) + "\n"
     return refreshed(path)
@@ -359,7 +426,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("files", nargs="*", type=Path, help="default: everything")
     options = parser.parse_args(arguments)
     stale = []
-    for path in [each.resolve() for each in options.files] or [*PAGES, RUBRIC, *RULES, *SCHEMAS]:
+    for path in [each.resolve() for each in options.files] or [
+        *PAGES,
+        RUBRIC,
+        *RULES,
+        *MISCONCEPTIONS,
+        *SCHEMAS,
+        *FEEDBACK,
+    ]:
         text = expected(path)
         before = ""
         with contextlib.suppress(FileNotFoundError):

@@ -48,6 +48,7 @@ def engine(zygotes: dict[tuple[str, ...], Zygote]) -> Engine:
         seed: str = "",
         limits: dict[str, float] | None = None,
         only: str = "",
+        explained: bool = False,
     ) -> Result:
         asked = load_assignment(assignment)[0] if isinstance(assignment, str) else assignment
         if limits:
@@ -59,6 +60,8 @@ def engine(zygotes: dict[tuple[str, ...], Zygote]) -> Engine:
         grading = Grading(submission, asked, zygotes[libraries], seed=seed)
         try:
             records = [grading.run(line) for line in grading.manifest if only in line.id]
+            if explained:
+                grading.look_closer(records)
         finally:
             grading.close()
         return grading.result(records)

@@ -34,6 +34,7 @@ class Engine(Protocol):
         seed: str = "",
         limits: dict[str, float] | None = None,
         only: str = "",
+        explained: bool = False,
     ) -> Result: ...
 
 

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from lossgrade_checks.rule import Rule
 
 _WORD = re.compile(r"[^\W\d]\w*")
+# Each way begins with a letter, and looks back for the end of a word only after it: then `re` skips
+# from one such letter to the next, in a third of the time.
 _IMPORT = re.compile(
-    r"\bfrom\b[ \t\\\n]*(?P<dots>\.*)[ \t]*(?P<module>[\w.]*)[ \t\\\n]*\bimport\b"
+    r"f(?<!\wf)rom\b[ \t\\\n]*(?P<dots>\.*)[ \t]*(?P<module>[\w.]*)[ \t\\\n]*\bimport\b"
     r"[ \t]*(?P<names>\([^)]*\)|[^\n;#]*(?:\\\n[^\n;#]*)*)"
-    r"|\bimport\b[ \t]*(?P<modules>[^\n;#(]*(?:\\\n[^\n;#]*)*)"
+    r"|i(?<!\wi)mport\b[ \t]*(?P<modules>[^\n;#(]*(?:\\\n[^\n;#]*)*)"
 )
 
 
@@ -35,6 +37,8 @@ class Imported(NamedTuple):
 
 
 class _File(NamedTuple):
+    # The hash of its text, by which it is known to be as it was.
+    text: int
     words: frozenset[str]
     imports: tuple[Path, ...]
 
@@ -53,7 +57,9 @@ class Gate:
 
     def _words(self, source: Source) -> set[str]:
         """Return the words of a file and of all files of the project that it imports."""
-        root = self._files[source.path] = self._read(source.path, source.text)
+        root = self._files.get(source.path)
+        if root is None or root.text != hash(source.text):
+            root = self._files[source.path] = self._read(source.path, source.text)
         words = set(root.words)
         seen = {source.path}
         waiting = list(root.imports)
@@ -84,7 +90,7 @@ class Gate:
                 found.append(at)
         # Where a letter beyond ASCII splits a word, its pieces are words: too many, never too few.
         words = text.encode("ascii", "replace").translate(SPACED).decode("ascii").split()
-        return _File(frozenset(words), tuple(dict.fromkeys(found)))
+        return _File(hash(text), frozenset(words), tuple(dict.fromkeys(found)))
 
 
 def imports(text: str) -> Iterable[Imported]:

@@ -11,11 +11,17 @@ import re
 import tomllib
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-BUILT_IN = ("stat453", "pytorch-tutorial", "cross-entropy-slides", "d2l")
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BUILT_IN = (
+    "stat453", "pytorch-tutorial", "cross-entropy-slides", "d2l", "multi-class-net",
+    "binary-net",
+)  # fmt: skip
 
 Visibility = Literal["visible", "hidden", "after_due_date", "after_published"]
 Library = Literal["either", "torch", "numpy"]
@@ -63,8 +69,21 @@ class OneHot(Function):
 
     rubric: Literal["one_hot"]
     classes: Literal["argument", "from-targets"] = Field(
-        "argument", description="the number of classes is the second argument, or the largest + 1"
+        "argument", description="the number of classes is an argument, or the largest + 1"
     )
+    order: Literal["targets-first", "classes-first"] = Field(
+        "targets-first", description="which comes first: the targets or the number of classes"
+    )
+    examples: Literal["batch", "single"] = Field(
+        "batch", description="single: takes one class index and returns a vector"
+    )
+    axis: Literal[0, 1] = Field(1, description="the class axis of the matrix; 0: (C, N)")
+
+    @model_validator(mode="after")
+    def _number_of_classes(self) -> OneHot:
+        if self.examples == "single" and self.classes == "from-targets":
+            raise ValueError('examples = "single" needs classes = "argument"')
+        return self
 
 
 class Softmax(Function):
@@ -85,6 +104,11 @@ class ClassLabel(Function):
     """`to_classlabel(logits)`: a matrix (N, C) to class indices (N,), ties to the lowest."""
 
     rubric: Literal["class_label"]
+    examples: Literal["batch", "single"] = Field("batch", description="single: takes one vector")
+    axis: Literal[0, 1] = Field(1, description="the class axis of a batch")
+    result: Literal["vector", "column"] = Field(
+        "vector", description="column: the reduced axis is kept, (N, 1), or (1, N) with axis = 0"
+    )
 
 
 Reduction = Literal["none", "mean", "sum"]
@@ -103,6 +127,18 @@ class CrossEntropy(Function):
         description="accepted reductions; which one it is shows in its result",
     )
     examples: Literal["batch", "single"] = Field("batch", description="single: takes one vector")
+    axis: Literal[0, 1] = Field(
+        1, description="the class axis of a batch; 0: each column is an example"
+    )
+    result: Literal["vector", "column"] = Field(
+        "vector",
+        description="shape of the losses that are not reduced; column: the reduced axis is kept, "
+        "(N, 1), or (1, N) with axis = 0",
+    )
+    returns: Literal["loss", "loss-and-gradient"] = Field(
+        "loss",
+        description="loss-and-gradient: a tuple of which the first item, the loss, is graded",
+    )
     log_base: Literal["e", "2", "10"] = "e"
 
     @field_validator("reduction", mode="before")
@@ -171,6 +207,61 @@ class HingeLoss(Function):
     rubric: Literal["hinge_loss"]
 
 
+Outputs = Literal["logits", "probabilities", "log-probabilities"]
+
+
+class Training(Function):
+    """A model, and a loss or a training step for it: it is trained on data of the grader's own.
+
+    `names` are those of the model: a class or a function that makes a `torch.nn.Module`, given
+    (features, classes), (features,) or nothing as its parameters say, a hidden size too where it
+    asks for one; or a module that is made already. A training step is called
+    (model, features, targets) and returns the loss; a loss is called (outputs, targets).
+    """
+
+    rubric: Literal["training"]
+    library: Literal["torch"] = "torch"
+    task: Literal["multi-class", "binary"] = Field(
+        "multi-class",
+        description="binary: one output for each example, targets 0.0 and 1.0 in its shape",
+    )
+    features: int = Field(4, ge=2, le=1024, description="entries of one example")
+    classes: int = Field(3, ge=2, le=100, description="outputs of a multi-class model")
+    hidden: int = Field(16, ge=1, le=256, description="given to a model that asks for it")
+    outputs: list[Outputs] = Field(
+        ["logits", "log-probabilities"],
+        min_length=1,
+        description="what the outputs of the model may mean; of a binary model, if not said "
+        "otherwise, probabilities or logits",
+    )
+    step_names: list[Name] = Field(
+        ["training_step", "train_step"],
+        description="accepted names of a training step, looked for first",
+    )
+    loss_names: list[Name] = Field(
+        ["criterion", "loss_fn", "loss_function"],
+        description="accepted names of a loss: a module or a function",
+    )
+    steps: int = Field(200, ge=20, le=2000, description="of training, on the whole batch")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _outputs_of_a_binary_model(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("task") == "binary":
+            return {"outputs": ["probabilities", "logits"], **data}
+        return data
+
+    @model_validator(mode="after")
+    def _needs_a_loss(self) -> Training:
+        if not self.step_names and not self.loss_names:
+            raise ValueError(
+                "step_names and loss_names are empty: without a loss nothing is trained"
+            )
+        if self.task == "binary" and "log-probabilities" in self.outputs:
+            raise ValueError('a binary model has one output: "logits" or "probabilities"')
+        return self
+
+
 AnyFunction = Annotated[
     OneHot
     | Softmax
@@ -184,13 +275,14 @@ AnyFunction = Annotated[
     | KlDivergence
     | BinaryCrossEntropy
     | MeanSquaredError
-    | HingeLoss,
+    | HingeLoss
+    | Training,
     Field(discriminator="rubric"),
 ]
 RUBRICS = (
     "one_hot", "softmax", "log_softmax", "class_label", "cross_entropy", "nll_loss", "sigmoid",
     "accuracy", "entropy", "kl_divergence", "binary_cross_entropy", "mean_squared_error",
-    "hinge_loss",
+    "hinge_loss", "training",
 )  # fmt: skip
 
 
@@ -212,12 +304,10 @@ class LintSettings(Model):
         default_factory=dict, description="rule code or its prefix = points off for each finding"
     )
 
-    @field_validator("penalties")
-    @classmethod
-    def _no_linter_yet(cls, value: dict[str, float]) -> dict[str, float]:
-        if value:
-            raise ValueError("this version of lossgrade has no linter; leave the table empty")
-        return value
+    def of(self, code: str) -> float:
+        """Return the points off for a finding of the rule `code`: the longest prefix decides."""
+        prefixes = [prefix for prefix in self.penalties if code.startswith(prefix)]
+        return self.penalties[max(prefixes, key=len)] if prefixes else 0.0
 
 
 class Assignment(Model):
@@ -272,6 +362,19 @@ class Assignment(Model):
     def graded(self) -> dict[str, Any]:
         """The functions that are graded, by key, in their order."""
         return {key: function for key, function in self.functions.items() if function.enabled}
+
+    def with_functions(self, functions: Mapping[str, Any]) -> Assignment:
+        """Return this assignment with the settings of some functions replaced."""
+        return self.model_copy(update={"functions": {**self.functions, **functions}})
+
+
+def split_auto(name_or_path: str) -> tuple[str, bool]:
+    """Return the assignment to start from, "" for the default, and whether to detect conventions.
+
+    `auto` and `auto:NAME|FILE` ask that each function be graded under the convention it keeps to.
+    """
+    auto, _, base = name_or_path.partition(":")
+    return (base, True) if auto == "auto" else (name_or_path, False)
 
 
 def load_assignment(name_or_path: str) -> tuple[Assignment, Path | None]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from lossgrade.language import say
 from lossgrade.markers import Unavailable
+from lossgrade.phrases import retold
 from lossgrade.sandbox.host import SandboxUnavailable
 from lossgrade.sandbox.protocol import ITEM_BYTES
 from lossgrade.student import CallError
@@ -97,9 +99,12 @@ def _call(
     if not grad:
         return value
     if answer.gradient_problem:
-        pytest.fail(
-            f"no gradient flows back through {name}: {answer.gradient_problem}", pytrace=False
+        text = say(
+            "no gradient flows back through {name}: {problem}",
+            name=name,
+            problem=retold(answer.gradient_problem),
         )
+        pytest.fail(text, pytrace=False)
     return value, tuple(_shaped(g, tensors=tensors) for g in answer.gradients)
 
 

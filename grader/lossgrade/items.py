@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lossgrade.language import say
+from lossgrade.visibility import at_once
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -42,13 +45,17 @@ class CriterionItem(pytest.Item):
         self.user_properties += [("score", record.score), ("max_score", record.max_score)]
         if record.outcome == "passed":
             return
+        if not self.owner.show_hidden:
+            # The terminal and the JUnit file are read at once.
+            record = at_once(record)
         text = "\n".join(filter(None, (record.message, record.hint)))
         if record.advice:
             if self.config.option.runxfail:
                 return  # xfail() does nothing then, and advice fails no run
             pytest.xfail(text)
-        prefix = "not graded: " if record.outcome == "not-graded" else ""
-        raise CriterionFailed(prefix + text)
+        if record.outcome == "not-graded":
+            text = say("not graded: {message}", message=text)
+        raise CriterionFailed(text)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         # pytest would read and parse our own source for a traceback that nobody is shown.
@@ -57,4 +64,4 @@ class CriterionItem(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        return self.path, None, f"{self.line.function}: {self.line.criterion.title}"
+        return self.path, None, f"{self.line.function}: {say(self.line.criterion.title)}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossgrade.assignment import AssignmentError, CriterionSettings
 from lossgrade.criterion import Criterion, criteria_in
+from lossgrade.language import say
 from lossgrade.lectures import figures
 from lossgrade.result import CriterionRecord
 
@@ -38,7 +39,7 @@ class Graded:
         return CriterionRecord(
             id=self.id,
             function=self.function,
-            title=self.criterion.title,
+            title=say(self.criterion.title),
             kind=self.criterion.kind,
             outcome=outcome,
             score=self.max_score if passed else 0,

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
 
+from lossgrade.language import say
+from lossgrade.visibility import stored
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -60,29 +63,50 @@ def note(test: dict[str, Any], report: pytest.TestReport, call: pytest.CallInfo[
     """Take into `test` what one phase of it showed: the first problem counts."""
     if call.excinfo is not None and call.excinfo.errisinstance(Unavailable):
         test["broken"] = line(str(call.excinfo.value))
-        report.longrepr = f"not graded: {test['broken']}"
+        report.longrepr = say("not graded: {message}", message=test["broken"])
     elif report.failed:
-        where = "" if report.when == "call" else f"error in {report.when}: "
-        test["message"] = test["message"] or where + _problem(report)
+        problem = _problem(report)
+        if report.when != "call":
+            problem = say("error in {phase}: {problem}", phase=report.when, problem=problem)
+        test["message"] = test["message"] or problem
     elif report.skipped:
-        test["message"] = test["message"] or f"was skipped: {_skip_reason(report)}"
+        reason = say("was skipped: {reason}", reason=_skip_reason(report))
+        test["message"] = test["message"] or reason
     elif report.when == "call":
         test["passed"] = True
 
 
-def record(nodeid: str, test: dict[str, Any], not_run: str = "") -> CriterionRecord:
+def bare(report: pytest.TestReport) -> dict[str, Any]:
+    """Return what of a test that is not visible may be written down, by attributes of its report:
+    no values, no traceback, nothing it printed.
+    """
+    skipped = say("a test that is not shown was skipped")
+    told: dict[str, Any] = {"longrepr": None, "sections": []}
+    if report.failed:
+        told["longrepr"] = say("a test that is not shown failed")
+    elif report.skipped and isinstance(report.longrepr, tuple):
+        told["longrepr"] = *report.longrepr[:2], skipped
+    if hasattr(report, "wasxfail"):
+        told["wasxfail"] = skipped
+    return told
+
+
+def record(
+    nodeid: str, test: dict[str, Any], not_run: str = "", *, show_hidden: bool = False
+) -> CriterionRecord:
     """Return the result of a test; 0 points unless every phase of it went well.
 
     Args:
         nodeid: the test.
         test: what `described` or `declared` returned.
         not_run: why it was not run, if it was not.
+        show_hidden: let the record of a hidden one say why it failed.
     """
     from lossgrade.result import CriterionRecord
 
     not_run = test["broken"] or not_run
     passed = test["passed"] and not test["message"] and not not_run
-    return CriterionRecord(
+    made = CriterionRecord(
         id=storable(nodeid),
         function=test["function"],
         title=test["title"],
@@ -94,6 +118,8 @@ def record(nodeid: str, test: dict[str, Any], not_run: str = "") -> CriterionRec
         message=not_run or test["message"],
         hint="" if passed or not_run else test["hint"],
     )
+    # Why a test was not run is the instructor's matter, and holds no value of the student's.
+    return made if show_hidden or not_run else stored(made)
 
 
 def declared(path: Path, nodeid: str, visibility: str, error: str) -> dict[str, dict[str, Any]]:
@@ -108,7 +134,11 @@ def declared(path: Path, nodeid: str, visibility: str, error: str) -> dict[str, 
         visibility: who sees the outcome where no marker says so.
         error: pytest's report of what went wrong.
     """
-    why = f"was not run: {nodeid} cannot be imported ({line(error, last=True)})"
+    why = say(
+        "was not run: {file} cannot be imported ({error})",
+        file=nodeid,
+        error=line(error, last=True),
+    )
     try:
         source = path.read_bytes()
         tree = ast.parse(source)
@@ -193,7 +223,7 @@ def _problem(report: pytest.TestReport) -> str:
 def _skip_reason(report: pytest.TestReport) -> str:
     if isinstance(report.longrepr, tuple):
         return line(str(report.longrepr[2]).removeprefix("Skipped: "))
-    return line(str(getattr(report, "wasxfail", "") or "expected to fail"))
+    return line(str(getattr(report, "wasxfail", "") or say("expected to fail")))
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, dict[str, Any]]]:

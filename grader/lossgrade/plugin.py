@@ -19,6 +19,7 @@ MARKERS = (
     "points(number): what a test is worth in the grade of a submission",
     "visibility(name): who sees a test's outcome: visible, hidden, after_due_date, after_published",
     "hint(text): what the student should look at when the test fails",
+    "allow_loss_misuse(code, ...): what --watch-losses may find: LG101, double-activation",
 )
 
 
@@ -39,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FORMAT:PATH",
         action="append",
         default=[],
-        help="write the result: json, gradescope or markdown; may be given several times",
+        help="write the result: json, gradescope, markdown or html; may be given several times",
     )
     group.addoption(
         "--require-sandbox",
@@ -54,6 +55,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="",
         help="draw the inputs of an earlier result again: its `seed`",
     )
+    group.addoption(
+        "--watch-losses",
+        action="store_true",
+        help="fail each test in which a tensor reaches a PyTorch loss that expects another "
+        "meaning, such as softmax into cross_entropy",
+    )
+    parser.addini("watch_losses", "as --watch-losses, in every run", type="bool", default=False)
+    group.addoption(
+        "--lossgrade-show-hidden",
+        action="store_true",
+        help="say why hidden criteria failed: in the terminal, the JUnit file and the json record",
+    )
+    group.addoption(
+        "--language",
+        metavar="LANG",
+        default="",
+        help="of all texts for the student: en (default) or zh, Simplified Chinese",
+    )
+    parser.addini("lossgrade_language", "where --language is not given: en or zh", default="en")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -82,11 +102,19 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
+    if config.option.watch_losses or (
+        config.option.submission is None and config.getini("watch_losses")
+    ):
+        from lossgrade.watching import Watching, require_torch
+
+        require_torch()
+        config.pluginmanager.register(Watching(), "lossgrade-watching")
     if config.option.submission is None:
         for name, given in (
             ("--assignment", config.option.assignment),
             ("--lossgrade-report", config.option.lossgrade_report),
             ("--lossgrade-seed", config.option.lossgrade_seed),
+            ("--language", config.option.language),
         ):
             if given:
                 raise pytest.UsageError(f"{name} needs --submission PATH")

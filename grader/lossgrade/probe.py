@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossgrade.criterion import Failure
+from lossgrade.language import say
 from lossgrade.manifest import rubric
 from lossgrade.rubric.cases import ORDINARY
 from lossgrade.trial import Trial
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lossgrade.assignment import Assignment
+    from lossgrade.conventions import Convention
     from lossgrade.student import Student
 
 # How far the changes of a function's results must go with those of the right ones for its laws to
@@ -45,6 +47,8 @@ class Probe:
         self.student = student
         self.assignment = assignment
         self.seed = seed
+        # What conventions.py found out, by function: None for one that keeps to its settings.
+        self.conventions: dict[str, Convention | None] = {}
         self._libraries: dict[str, str] = {}
         self._tries: dict[str, str] = {}
         self._reductions: dict[str, str | Failure] = {}
@@ -73,8 +77,26 @@ class Probe:
             trial.reduction = _or_raise(self._reductions[key])
         return trial
 
-    def _bare_trial(self, key: str, purpose: str, library: str, seed: str | None = None) -> Trial:
-        spec = self.assignment.graded[key]
+    def trial_under(
+        self, key: str, spec: Any, purpose: str, *, library: str = "", name: str = ""
+    ) -> Trial:
+        """Return a trial of the function `key` as if the assignment asked for it under `spec`.
+
+        Args:
+            key: the function.
+            spec: its settings; of several reductions the first is expected.
+            purpose: what the trial is for; the same random numbers are drawn under every `spec`.
+            library: the arrays that are passed; default: those that the function was found to take.
+            name: the student's name of the function, where it is none that is asked for.
+        """
+        trial = self._bare_trial(name or key, purpose, library or self._library(key), spec=spec)
+        trial.reduction = getattr(spec, "reduction", ["none"])[0]
+        return trial
+
+    def _bare_trial(
+        self, key: str, purpose: str, library: str, seed: str | None = None, spec: Any = None
+    ) -> Trial:
+        spec = self.assignment.graded[key] if spec is None else spec
         seed = self.seed if seed is None else seed
         digest = hashlib.blake2b(f"{seed}:{purpose}".encode(), digest_size=16).digest()
         trial = Trial(
@@ -92,6 +114,15 @@ class Probe:
         # same under every seed.
         trial.shape = ORDINARY[zlib.crc32(purpose.encode()) % len(ORDINARY)]
         return trial
+
+    def libraries(self, key: str) -> list[str]:
+        """Return which arrays the function may be given, the likeliest first."""
+        likeliest = self._library(key)
+        wanted = self.assignment.graded[key].library or self.assignment.library
+        if wanted != "either" or self._tries.get(key):
+            return [likeliest]
+        both = sorted({"numpy", *self.student.zygote.frameworks})
+        return sorted(both, key=lambda library: library != likeliest)
 
     def _library(self, key: str) -> str:
         """Return which arrays the function is given, found by two calls where both are accepted."""
@@ -186,8 +217,14 @@ def _check_right(trial: Trial) -> None:
                 return
     assert first is not None
     raise Failure(
-        f"{trial.name} is right in {right} of {len(ORDINARY) * RIGHT_ROUNDS} ordinary cases, "
-        f"too few for this to count; for one, {first.message}",
+        say(
+            "{name} is right in {right} of {cases} ordinary cases, "
+            "too few for this to count; for one, {message}",
+            name=trial.name,
+            right=right,
+            cases=len(ORDINARY) * RIGHT_ROUNDS,
+            message=first.message,
+        ),
         first.hint,
     )
 
@@ -203,8 +240,8 @@ def _check_related(trial: Trial) -> None:
         right = [np.asarray(case.expected, dtype=np.float64) for case in pair]
         if not all(np.isfinite(value).all() for value in values):
             raise Failure(
-                f"{pair[0].what}: found NaN or infinity in an ordinary case",
-                "Is 0/0, log(0) or a negative log computed?",
+                say("{what}: found NaN or infinity in an ordinary case", what=pair[0].what),
+                say("Is 0/0, log(0) or a negative log computed?"),
             )
         if values[0].size == values[1].size == 1:
             right = [each.mean() for each in right]
@@ -214,8 +251,11 @@ def _check_related(trial: Trial) -> None:
         expected.append(np.ravel(right[0]) - np.ravel(right[1]))
     if not found or not _correlated(np.concatenate(found), np.concatenate(expected)):
         raise Failure(
-            f"the results of {trial.name} do not change with its input as the right ones do",
-            "The result must be computed from the arguments.",
+            say(
+                "the results of {name} do not change with its input as the right ones do",
+                name=trial.name,
+            ),
+            say("The result must be computed from the arguments."),
         )
 
 

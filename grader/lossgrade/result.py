@@ -93,11 +93,9 @@ class CriterionRecord(Record):
         return self.kind == "robust" and self.max_score == 0
 
 
-class FunctionRecord(Record):
-    score: Number
-    max_score: Number
-    bonus: Number = 0
-    max_bonus: Number = 0
+class Explanation(Record):
+    """Why a function fails, as far as that can be said."""
+
     diagnosis: DiagnosisRecord | None = None
     known: list[str] = Field(
         default_factory=list,
@@ -105,6 +103,29 @@ class FunctionRecord(Record):
     )
     convention: ConventionRecord | None = None
     counterexample: CounterexampleRecord | None = None
+
+
+class FunctionRecord(Explanation):
+    """What one function got, and why it got no more."""
+
+    score: Number
+    max_score: Number
+    bonus: Number = 0
+    max_bonus: Number = 0
+
+
+Cell = Annotated[float, Field(allow_inf_nan=False)] | None
+
+
+class ChartRecord(Record):
+    """What a picture of the student's results shows, as numbers; a report draws it."""
+
+    kind: Literal["heatmaps", "curves"]
+    title: str
+    alt: str = Field(description="what the picture shows, in words")
+    data: dict[str, list[list[Cell]]] = Field(
+        description='rows of numbers under "yours" and "reference"; null where yours is no number'
+    )
 
 
 class LayerRecord(Record):
@@ -139,11 +160,22 @@ class Result(Record):
     outcome: Outcome
     criteria: list[CriterionRecord]
     functions: dict[str, FunctionRecord]
-    findings: list[dict[str, Any]] = Field(default_factory=list)
+    penalty: Number = Field(
+        0, description="points taken off `score` for findings; `functions` do not hold it"
+    )
+    findings: list[dict[str, Any]] = Field(
+        default_factory=list,
+        description="what the linter found, as `lossgrade check --output-format json` prints it; "
+        "`penalty` is what the assignment takes off for it",
+    )
+    charts: list[ChartRecord] = Field(
+        default_factory=list, description="made where a report that shows pictures was asked for"
+    )
     notes: list[str] = Field(default_factory=list, description="what the submission did on loading")
     printed: str = Field("", description="what the submission printed, capped")
     sandbox: SandboxRecord
     seed: str = Field(description="hexadecimal; the same seed draws the same inputs")
+    language: str = Field("en", description="of all texts for the student: `--language`")
     started_at: str = Field(description="ISO 8601, UTC")
     duration_s: Number
     versions: dict[str, str] = Field(default_factory=dict)

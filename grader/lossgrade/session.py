@@ -11,23 +11,26 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from lossgrade import markers
+from lossgrade import language, markers
 from lossgrade.items import CriterionItem, Node
+from lossgrade.language import later, say
 from lossgrade.markers import storable
 from lossgrade.sandbox.host import Zygote
 from lossgrade.submission import Submission, SubmissionError
 from lossgrade.trust import refuse_conftest
+from lossgrade.visibility import immediate
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from lossgrade.engine import Grading
+    from lossgrade.findings import Linted
     from lossgrade.instructor import StudentFixture
     from lossgrade.result import CriterionRecord, Result
 
 DEFAULT_ASSIGNMENT = "stat453"
-STOPPED = "was not run: pytest was stopped or told to leave it out"
-UNFINISHED = "was not run: grading has not finished"
+STOPPED = later("was not run: pytest was stopped or told to leave it out")
+UNFINISHED = later("was not run: grading has not finished")
 
 
 class Session:
@@ -47,6 +50,7 @@ class Session:
         )  # fmt: skip
         self.started_at = datetime.datetime.now(datetime.UTC)
         self._start = time.monotonic()
+        self.show_hidden = bool(option.lossgrade_show_hidden)
         self.result: Result | None = None
         self.records: dict[str, CriterionRecord] = {}
         self.tests: dict[str, dict[str, Any]] = {}
@@ -58,6 +62,7 @@ class Session:
         self.grading: Grading | None = None
         if not option.submission:
             raise pytest.UsageError("--submission: expected a path, found an empty one")
+        self._speak()
         try:
             # Absolute: criteria run wherever an instructor's test may change to.
             self.submission = Submission.at(Path(os.path.abspath(option.submission)))  # noqa: PTH100 - links stay as they were given
@@ -75,6 +80,16 @@ class Session:
 
             dumpable.make_undumpable()
             self._open(option)
+
+    def _speak(self) -> None:
+        """Choose the language before anything is said; a process of pytest-xdist is told it."""
+        told = getattr(self.config, "workerinput", {}).get("lossgrade_language")
+        option = self.config.option.language
+        try:
+            language.use(told or option or self.config.getini("lossgrade_language"))
+        except ValueError as error:
+            where = "--language" if option else "lossgrade_language"
+            raise pytest.UsageError(f"{where}: {error}") from None
 
     def _take_arguments(self) -> None:
         """Leave pytest the instructor's tests only: what it is given by name, it imports.
@@ -105,12 +120,13 @@ class Session:
         return path == submission or submission in path.parents
 
     def _read_assignment(self, option: Any) -> None:
-        from lossgrade.assignment import AssignmentError, load_assignment
+        from lossgrade.assignment import AssignmentError, load_assignment, split_auto
         from lossgrade.manifest import manifest
         from lossgrade.reports import ReportError, parse_request
 
         try:
-            name = option.assignment or DEFAULT_ASSIGNMENT
+            name, self.detect = split_auto(option.assignment or DEFAULT_ASSIGNMENT)
+            name = name or DEFAULT_ASSIGNMENT
             self.assignment, self.folder = load_assignment(name)
             self.manifest = manifest(self.assignment, self.folder)
             self.reports = [parse_request(text) for text in option.lossgrade_report]
@@ -162,7 +178,10 @@ class Session:
             folder=self.folder,
             seed=self.seed,
             required_level=option.require_sandbox,
+            show_hidden=self.show_hidden,
+            detect=self.detect,
         )
+        self.assignment, self.manifest = self.grading.assignment, self.grading.manifest
 
     def _stop(self) -> None:
         if self.grading is not None:
@@ -191,7 +210,7 @@ class Session:
     def pytest_sessionstart(self) -> None:
         """Write every report once before anything runs: there is one whatever happens then."""
         if self._reports_here():
-            self._write(self._make(UNFINISHED))
+            self._write(self._make(say(UNFINISHED)))
 
     def _reports_here(self) -> bool:
         return bool(
@@ -254,7 +273,7 @@ class Session:
     def pytest_collection_finish(self) -> None:
         """Write the reports again, now that the instructor's own tests are known."""
         if self.tests and self._reports_here():
-            self._write(self._make(UNFINISHED))
+            self._write(self._make(say(UNFINISHED)))
 
     # --- outcomes -------------------------------------------------------------------------
 
@@ -269,11 +288,35 @@ class Session:
         elif item.nodeid in self.tests:
             markers.note(self.tests[item.nodeid], report, call)
             if call.when == "teardown":
-                record = markers.record(item.nodeid, self.tests[item.nodeid])
-                _attach(report, record.model_dump(mode="json"))
+                _attach(report, self._record(item.nodeid).model_dump(mode="json"))
+            if not (self.show_hidden or self.tests[item.nodeid]["visibility"] == "visible"):
+                cast("Any", report).lossgrade_withheld = True
         return report
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def _record(self, nodeid: str, not_run: str = "") -> CriterionRecord:
+        return markers.record(nodeid, self.tests[nodeid], not_run, show_hidden=self.show_hidden)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logreport(
+        self, report: pytest.TestReport
+    ) -> Generator[None, object, object]:
+        """Take in what was judged; files that are written now see of a test what students may.
+
+        pytest's own terminal shows tracebacks at the end of the run, which is the instructor's.
+        """
+        self._take_in(report)
+        # A process of pytest-xdist sends the whole report to the one that writes the files.
+        if self.is_xdist_worker or not getattr(report, "lossgrade_withheld", False):
+            return (yield)
+        told = markers.bare(report)
+        kept = {name: getattr(report, name) for name in told}
+        vars(report).update(told)
+        try:
+            return (yield)
+        finally:
+            vars(report).update(kept)
+
+    def _take_in(self, report: pytest.TestReport) -> None:
         attached = getattr(report, "lossgrade", None)
         if attached:
             from lossgrade.result import CriterionRecord
@@ -289,11 +332,15 @@ class Session:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         try:
             if self.grading is not None:
+                if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+                    pictures = any(request.format == "html" for request in self.reports)
+                    self.grading.look_closer(self.records.values(), pictures=pictures)
                 self.grading.close()
             if self.is_xdist_worker:
                 output = cast("Any", self.config).workeroutput
                 output["lossgrade_tests"] = self.tests
                 output["lossgrade_about"] = self._about()
+                output["lossgrade_conventions"] = self._conventions()
             elif not self.config.option.collectonly:
                 self._finish(session, misused=exitstatus == pytest.ExitCode.USAGE_ERROR)
         finally:
@@ -301,9 +348,14 @@ class Session:
 
     def _finish(self, session: pytest.Session, *, misused: bool) -> None:
         """Write the reports for good; pytest prints why if it was misused, and nothing else."""
-        result = self._make(STOPPED)
+        from lossgrade.findings import look_over
+
+        linted = look_over(self.submission, self.assignment, self.records.values())
+        result = self._make(say(STOPPED), linted)
         if not misused:
             self.result = result
+            if result.penalty and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
         try:
             self._write(result)
         except pytest.UsageError as error:
@@ -318,11 +370,36 @@ class Session:
             "notes": self.grading.notes(),
             "printed": self.grading.student.printed,
             "sandbox": self.grading.sandbox_record().model_dump(mode="json"),
+            "charts": [chart.model_dump(mode="json") for chart in self.grading.charts],
+            "explanations": {
+                key: explanation.model_dump(mode="json")
+                for key, explanation in self.grading.explanations.items()
+            },
+            "conventions": {
+                key: convention.record().model_dump(mode="json")
+                for key, convention in self.grading.conventions().items()
+            },
         }
 
-    def _make(self, not_run: str) -> Result:
+    def _conventions(self) -> dict[str, Any]:
+        """Return the settings of the functions that are graded under a convention of their own."""
+        found = self.grading.conventions() if self.grading is not None else {}
+        return {key: convention.spec.model_dump() for key, convention in found.items()}
+
+    def _take_on(self, conventions: dict[str, Any]) -> None:
+        """Fix the manifest as the processes that grade have fixed theirs."""
+        from lossgrade.manifest import manifest
+
+        specs = {
+            key: type(self.assignment.functions[key]).model_validate(spec)
+            for key, spec in conventions.items()
+        }
+        self.assignment = self.assignment.with_functions(specs)
+        self.manifest = manifest(self.assignment, self.folder)
+
+    def _make(self, not_run: str, linted: Linted | None = None) -> Result:
         from lossgrade.engine import make_result, versions
-        from lossgrade.result import SandboxRecord, SubmissionRecord
+        from lossgrade.result import Explanation, SandboxRecord, SubmissionRecord
 
         about = {
             "notes": [],
@@ -330,14 +407,21 @@ class Session:
             "sandbox": SandboxRecord(level="none"),
             **(self._about() or self.remote),
         }
+        conventions = about.pop("conventions", {})
+        told = {key: {"convention": each} for key, each in conventions.items()}
+        told |= about.pop("explanations", {})
+        about["explanations"] = {key: Explanation(**each) for key, each in told.items()}
+        if linted is not None:
+            about["notes"] = [*about["notes"], *linted.notes]
+            about["findings"] = linted.findings
         records = dict(self.records)
         for nodeid, test in self.tests.items():
             if nodeid not in records:
                 if nodeid in self.lost:
-                    test = {**test, "message": self.lost[nodeid]}
-                    records[nodeid] = markers.record(nodeid, test)
+                    test["message"] = self.lost[nodeid]
+                    records[nodeid] = self._record(nodeid)
                 else:
-                    records[nodeid] = markers.record(nodeid, test, not_run)
+                    records[nodeid] = self._record(nodeid, not_run)
         return make_result(
             self.manifest,
             records,
@@ -371,7 +455,8 @@ class Session:
         from lossgrade.reports.terminal import show
 
         quiet = self.config.get_verbosity() < -1
-        show(self.result, terminalreporter, () if self.unwritten else self.reports, quiet=quiet)
+        reports = () if self.unwritten else self.reports
+        show(immediate(self.result), terminalreporter, reports, quiet=quiet)
         if self.unwritten:
             terminalreporter.write_line(f"ERROR: {self.unwritten}", red=True)
 
@@ -379,8 +464,9 @@ class Session:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Give every process of the run the same seed."""
+        """Give every process of the run the same seed and language."""
         node.workerinput["lossgrade_seed"] = self.seed
+        node.workerinput["lossgrade_language"] = language.used()
         node.workerinput["lossgrade_arguments"] = (self.config.args, self.selected)
 
     @pytest.hookimpl(optionalhook=True)
@@ -388,9 +474,17 @@ class Session:
         """Take over what a process of the run knows besides the outcomes."""
         output = getattr(node, "workeroutput", {})
         self.tests.update(output.get("lossgrade_tests", {}))
+        if self.detect and output.get("lossgrade_conventions"):
+            self._take_on(output["lossgrade_conventions"])
         about = output.get("lossgrade_about") or {}
+        # Each process explains the functions that failed there, and has their charts.
+        explanations = {**self.remote.get("explanations", {}), **about.get("explanations", {})}
+        charts = {c["kind"]: c for c in [*self.remote.get("charts", ()), *about.get("charts", ())]}
         if about.get("sandbox", {}).get("layers") or not self.remote:
             self.remote = about
+        self.remote = {**self.remote, "explanations": explanations}
+        if charts:
+            self.remote = {**self.remote, "charts": [charts[kind] for kind in sorted(charts)][::-1]}
 
 
 def _attach(report: pytest.TestReport, record: dict[str, Any]) -> None:

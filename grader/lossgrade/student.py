@@ -6,14 +6,17 @@ import difflib
 import shutil
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from lossgrade.language import later, say
+from lossgrade.phrases import retold
 from lossgrade.sandbox.host import SandboxUnavailable, WorkerLost
 from lossgrade.sandbox.layers.limits import Limits
 from lossgrade.sandbox.layers.state import reaches
@@ -21,13 +24,15 @@ from lossgrade.sandbox.protocol import ITEM_BYTES, Block
 from lossgrade.submission import Unloadable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from lossgrade.assignment import Assignment, LimitSettings
     from lossgrade.sandbox.host import Worker, Zygote
     from lossgrade.submission import Submission
+
+T = TypeVar("T")
 
 # After one call of a function ran out of time, its next calls get this long; after the second
 # time-out it is not called again. An endless loop then costs 6 s, and four of them leave time
@@ -103,6 +108,7 @@ class Loading:
 
     found: dict[str, dict[str, str]] = field(default_factory=dict)
     defined: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failure: str = ""
 
@@ -194,7 +200,8 @@ class Student:
         try:
             header = self._ask(request, [], self.limits.load_seconds)[0]
         except WorkerLost as error:
-            loading = Loading(failure=f"while the file was running, it {error}")
+            lost = retold(str(error))
+            loading = Loading(failure=say("while the file was running, it {lost}", lost=lost))
         else:
             loading = _loading(header, self.names)
         if self._loading is None or loading.failure:
@@ -210,7 +217,8 @@ class Student:
             self._scratch = Path(tempfile.mkdtemp(dir=self.zygote.scratch))
             return self.submission.copy_to(self._scratch)
         except OSError as error:
-            raise SandboxUnavailable(f"the submission cannot be copied ({error})") from None
+            text = say("the submission cannot be copied ({error})", error=error)
+            raise SandboxUnavailable(text) from None
 
     def _started(self) -> Worker:
         """Start a worker in the scratch directory, under the isolation that is required."""
@@ -231,8 +239,12 @@ class Student:
         if not reaches(self.sandbox["level"], self.required_level):
             worker.close()
             raise SandboxUnavailable(
-                f"isolation reaches level {self.sandbox['level']!r} here, "
-                f"and {self.required_level!r} was required; nothing of the student's was run"
+                say(
+                    "isolation reaches level {level!r} here, and {required!r} was required; "
+                    "nothing of the student's was run",
+                    level=self.sandbox["level"],
+                    required=self.required_level,
+                )
             )
         return worker
 
@@ -271,22 +283,35 @@ class Student:
         """Say why the function `key` cannot be called, if it cannot."""
         loading = self.loading
         if loading.failure:
-            return CallError("missing", f"the submission cannot be loaded: {loading.failure}")
+            text = say("the submission cannot be loaded: {failure}", failure=loading.failure)
+            return CallError("missing", text)
         found = loading.found.get(key, {})
         if "problem" in found:
-            return CallError("missing", f"`{found['name']}` {found['problem']}")
+            text = say("`{name}` {problem}", name=found["name"], problem=found["problem"])
+            return CallError("missing", text)
         if found or key not in self.names:
             return None
         wanted = self.names[key]
         near = _nearest(wanted, loading.defined)
-        others = f" (or {', '.join(wanted[1:])})" if wanted[1:] else ""
         if near:
-            hint = f"You define `{near}`: rename it to `{wanted[0]}`."
+            hint = say("You define `{near}`: rename it to `{name}`.", near=near, name=wanted[0])
         elif loading.notes:
-            hint = f"While the file ran: {loading.notes[0]}"
+            hint = say("While the file ran: {note}", note=loading.notes[0])
         else:
-            hint = f"Define `{wanted[0]}` at the top level of {self.submission.path.name}."
-        return CallError("missing", f"no function named `{wanted[0]}`{others} was found", hint)
+            hint = say(
+                "Define `{name}` at the top level of {file}.",
+                name=wanted[0],
+                file=self.submission.path.name,
+            )
+        if wanted[1:]:
+            text = say(
+                "no function named `{name}` (or {others}) was found",
+                name=wanted[0],
+                others=", ".join(wanted[1:]),
+            )
+        else:
+            text = say("no function named `{name}` was found", name=wanted[0])
+        return CallError("missing", text, hint)
 
     def call(
         self,
@@ -298,6 +323,8 @@ class Student:
         wrt: Sequence[int] = (),
         cotangent: NDArray[Any] | None = None,
         echo: bool = False,
+        first: bool = False,
+        seed: int | None = None,
     ) -> Answer:
         """Call a function of the student's in the worker.
 
@@ -309,6 +336,8 @@ class Student:
             wrt: places of the arguments to differentiate by (torch only).
             cotangent: the weights of the result's entries; default all 1.
             echo: return the arguments as the call left them.
+            first: return the first item of a tuple; anything but a tuple is no value.
+            seed: for the generators of random, NumPy and torch; default: they go on.
         Raises:
             CallError: no value came back; the text says why, for the student.
             SandboxUnavailable: no worker can be started on this machine.
@@ -316,14 +345,6 @@ class Student:
         if problem := self.missing(key):
             raise problem
         called = f"`{self.name(key)}`"
-        for lost, most, how in (
-            (self._endless, PATIENCE, "ran out of time"),
-            (self._crashes, CRASHES, "ended its process"),
-        ):
-            if lost.get(key, 0) >= most:
-                raise CallError(
-                    "lost", f"{called} was not called again: it {how} {most} times before"
-                )
         blocks: list[Block] = []
         request: dict[str, Any] = {
             "op": "call",
@@ -334,39 +355,135 @@ class Student:
             "keywords": {n: _described(a, library, blocks) for n, a in (keywords or {}).items()},
             "wrt": list(wrt),
             "echo": echo,
+            "first": first,
         }
+        if seed is not None:
+            request["seed"] = seed
         if cotangent is not None:
             request["cotangent"] = len(blocks)
             blocks.append(_block(cotangent))
+        return self._patiently(key, called, request, blocks, partial(_read_answer, called=called))
+
+    def train(
+        self,
+        key: str,
+        request: Mapping[str, Any],
+        arrays: Sequence[NDArray[Any]],
+        read: Callable[[Mapping[str, Any], Sequence[Block]], T],
+    ) -> T:
+        """Run a model of the student's and its loss in the worker: lossgrade.sandbox.training.
+
+        Args:
+            key: the key of the training in the assignment.
+            request: what to run, its arrays by their places in `arrays`.
+            arrays: what the model and its loss are given.
+            read: makes the result of what the worker says and of its arrays; what it raises, but
+                for `CallError`, is an answer that is no answer.
+        Raises:
+            CallError: the submission cannot be loaded, or the run was lost.
+            SandboxUnavailable: no worker can be started on this machine.
+        """
+        if problem := self.missing(key):
+            raise problem
+        called = say("the training run")
+        blocks = [_block(each) for each in arrays]
+        return self._patiently(key, called, {"op": "train", **request}, blocks, read)
+
+    def _patiently(
+        self,
+        key: str,
+        called: str,
+        request: Mapping[str, Any],
+        blocks: Sequence[Block],
+        read: Callable[[Mapping[str, Any], Sequence[Block]], T],
+    ) -> T:
+        """Ask for `key`, unless it was lost too often; once more where others may be to blame."""
+        for lost, most, text in (
+            (
+                self._endless,
+                PATIENCE,
+                later("{name} was not called again: it ran out of time {times} times before"),
+            ),
+            (
+                self._crashes,
+                CRASHES,
+                later("{name} was not called again: it ended its process {times} times before"),
+            ),
+        ):
+            if lost.get(key, 0) >= most:
+                raise CallError("lost", say(text, name=called, times=most))
         seconds = IMPATIENT_SECONDS if self._endless.get(key) else self.limits.call_seconds
         seconds = min(seconds, self.limits.call_seconds)
         try:
             try:
-                return self._answer(called, request, blocks, seconds)
+                return self._answer(request, blocks, seconds, read)
             except (WorkerLost, SandboxUnavailable) as error:
                 if isinstance(error, WorkerLost) and (error.endless or self._served == 1):
                     raise
                 # It may have been broken by an earlier call, of another function, or lost with
                 # its zygote: once more.
-                return self._answer(called, request, blocks, seconds)
+                return self._answer(request, blocks, seconds, read)
         except WorkerLost as error:
             lost = self._endless if error.endless else self._crashes
             lost[key] = lost.get(key, 0) + 1
-            raise CallError("lost", f"{called} {error}", _hint_for_loss(str(error))) from None
+            text = say("{name} {lost}", name=called, lost=retold(str(error)))
+            raise CallError("lost", text, _hint_for_loss(str(error))) from None
 
     def _answer(
-        self, called: str, request: Mapping[str, Any], blocks: Sequence[Block], seconds: float
-    ) -> Answer:
+        self,
+        request: Mapping[str, Any],
+        blocks: Sequence[Block],
+        seconds: float,
+        read: Callable[[Mapping[str, Any], Sequence[Block]], T],
+    ) -> T:
         if self._ensure_worker() is None:
-            raise CallError("lost", f"the submission loads no longer: {self.loading.failure}")
+            failure = self.loading.failure
+            raise CallError(
+                "lost", say("the submission loads no longer: {failure}", failure=failure)
+            )
         self._served += 1
         header, received = self._ask(request, blocks, seconds)
         try:
-            return _read_answer(header, received, called)
+            return read(header, received)
         except (KeyError, TypeError, IndexError, ValueError, AttributeError, RecursionError):
             # As after any other loss: who sends this may have more to send.
             self.close()
             raise WorkerLost("sent an answer that is no answer") from None
+
+    @contextmanager
+    def trying(self, key: str) -> Iterator[None]:
+        """Call the function `key` as nobody asked it to: time-outs come soon and are forgotten."""
+        before = self._endless.get(key, 0), self._crashes.get(key, 0)
+        spent = self.spent
+        self._endless[key] = max(before[0], PATIENCE - 1)
+        self._crashes[key] = max(before[1], CRASHES - 1)
+        try:
+            yield
+        finally:
+            self._endless[key], self._crashes[key] = before
+            self.spent = spent
+
+    def gave_up(self, key: str) -> bool:
+        """Say whether the function `key` ran out of time or crashed too often to be called."""
+        return self._endless.get(key, 0) >= PATIENCE or self._crashes.get(key, 0) >= CRASHES
+
+    def timed_out(self, key: str) -> bool:
+        """Say whether a call of the function `key` ran out of time."""
+        return self._endless.get(key, 0) > 0
+
+    def renamed(self, names: Mapping[str, Sequence[str]]) -> Student:
+        """Return the same submission, loaded anew with other accepted names; this one is closed."""
+        self.close()
+        student = Student(
+            self.submission,
+            {**self.names, **names},
+            self.zygote,
+            self.limits,
+            required_level=self.required_level,
+        )
+        # The file prints the same again, and the time it takes to load counts once.
+        student.printed, student.sandbox = self.printed, self.sandbox
+        return student
 
     def close(self) -> None:
         """End the worker, keep what was printed, and remove the scratch directory."""
@@ -403,14 +520,16 @@ def plain(text: object, cap: int = 600) -> str:
 def _loading(header: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> Loading:
     """Read what a worker says of the loading; the student's code has run, so it may be forged."""
     found, defined, notes = (header.get(key) for key in ("found", "defined", "notes"))
-    loading = Loading(failure=plain(header.get("failed", "")))
+    loading = Loading(failure=retold(plain(header.get("failed", ""))))
     if isinstance(defined, list):
         loading.defined = [name for name in defined[:NAMES_CAP] if _is_name(name)]
+    if isinstance(header.get("foreign"), list):
+        loading.foreign = [name for name in header["foreign"][:NAMES_CAP] if _is_name(name)]
     if isinstance(notes, list):
-        loading.notes = [plain(note) for note in notes[:NOTES_CAP]]
+        loading.notes = [retold(plain(note)) for note in notes[:NOTES_CAP]]
     for key, told in found.items() if isinstance(found, dict) else ():
         if key in names and isinstance(told, dict) and told.get("name") in names[key]:
-            kept = {k: plain(told[k]) for k in ("problem", "package") if k in told}
+            kept = {k: retold(plain(told[k])) for k in ("problem", "package") if k in told}
             loading.found[key] = {"name": told["name"], **kept}
     return loading
 
@@ -430,11 +549,13 @@ def _nearest(wanted: Sequence[str], defined: Sequence[str]) -> str:
 
 def _hint_for_loss(text: str) -> str:
     if "output" in text:
-        return "Is there a print in a loop that never ends?"
+        return say("Is there a print in a loop that never ends?")
     if "ran longer" in text:
-        return "Is there a loop that never ends, or work that grows with the square of the input?"
+        return say(
+            "Is there a loop that never ends, or work that grows with the square of the input?"
+        )
     if "segmentation fault" in text:
-        return "Does the function call itself without an end?"
+        return say("Does the function call itself without an end?")
     return ""
 
 
@@ -462,14 +583,23 @@ def _read_answer(header: Mapping[str, Any], blocks: Sequence[Block], called: str
     if "raised" in header:
         raised = header["raised"]
         text, where = plain(raised["text"]), plain(raised.get("where", ""))
-        at = f" ({where}: `{plain(raised.get('line', ''), 160)}`)" if where else ""
         memory = "alloc" in text or raised["type"] == "MemoryError"
-        hint = "It asked for more memory than a submission may use." if memory else ""
-        raise CallError("raised", f"{called} raised {text}{at}", hint)
-    if "problem" in header:
-        raise CallError("unsupported", f"{called} {plain(header['problem'])}")
-    if "missing" in header:
-        raise CallError("missing", f"{called} {plain(header['missing'])}")
+        hint = say("It asked for more memory than a submission may use.") if memory else ""
+        if where:
+            told = say(
+                "{name} raised {error} ({where}: `{line}`)",
+                name=called,
+                error=text,
+                where=retold(where),
+                line=plain(raised.get("line", ""), 160),
+            )
+        else:
+            told = say("{name} raised {error}", name=called, error=text)
+        raise CallError("raised", told, hint)
+    for kind in ("problem", "missing"):
+        if kind in header:
+            told = say("{name} {problem}", name=called, problem=retold(plain(header[kind])))
+            raise CallError("unsupported" if kind == "problem" else "missing", told)
     gradients = header.get("gradients", {})
     # Each block once: a thousand values of the same one would be stacked to gigabytes.
     left = dict(enumerate(blocks))

@@ -7,6 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from lossgrade.language import say
+
 FILE_CAP = 2000
 BYTES_CAP = 256 << 20
 SOURCE_CAP = 16 << 20
@@ -77,8 +79,12 @@ class Submission:
                 size += file.stat().st_size
                 if len(found) > FILE_CAP or size > BYTES_CAP:
                     raise Unloadable(
-                        f"the folder holds more than {FILE_CAP} files or {BYTES_CAP >> 20} MiB; "
-                        "hand in the source files only"
+                        say(
+                            "the folder holds more than {files} files or {size} MiB; "
+                            "hand in the source files only",
+                            files=FILE_CAP,
+                            size=BYTES_CAP >> 20,
+                        )
                     )
         return found
 
@@ -93,7 +99,9 @@ class Submission:
         if self.entry:
             file = self.path / self.entry
             if not file.is_file() or file.is_symlink():
-                raise Unloadable(f"the folder has no {self.entry}, the file that was asked for")
+                raise Unloadable(
+                    say("the folder has no {file}, the file that was asked for", file=self.entry)
+                )
             return file
         for suffix in SUFFIXES:
             found = sorted(
@@ -109,10 +117,17 @@ class Submission:
             if found:
                 names = ", ".join(file.name for file in found[:6])
                 raise Unloadable(
-                    f"the folder has {len(found)} {suffix} files ({names}) and none was named "
-                    "as the one with the functions"
+                    say(
+                        "the folder has {number} {suffix} files ({names}) and none was named "
+                        "as the one with the functions",
+                        number=len(found),
+                        suffix=suffix,
+                        names=names,
+                    )
                 )
-        raise Unloadable("the folder has no Python file (.py) and no notebook (.ipynb) at its top")
+        raise Unloadable(
+            say("the folder has no Python file (.py) and no notebook (.ipynb) at its top")
+        )
 
     def mentions_torch(self) -> bool:
         """Say whether the word torch stands in any source file: loading it takes seconds."""
@@ -132,7 +147,9 @@ class Submission:
         """
         entry = self.entry_file()
         if entry.stat().st_size > SOURCE_CAP:
-            raise Unloadable(f"{entry.name} is larger than {SOURCE_CAP >> 20} MiB")
+            raise Unloadable(
+                say("{file} is larger than {size} MiB", file=entry.name, size=SOURCE_CAP >> 20)
+            )
         root = self.path if self.is_folder else self.path.parent
         # The entry file also where it lies in a folder that is left out otherwise.
         for file in dict.fromkeys([entry, *self.files()]):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossgrade.criterion import Failure
+from lossgrade.language import say
 from lossgrade.lectures import figures
+from lossgrade.phrases import retold
 from lossgrade.student import CallError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from types import ModuleType
 
     from numpy.typing import ArrayLike, NDArray
@@ -106,32 +108,50 @@ class Trial:
         """
         answer = self._checked(self.answer(arguments, wrt=[wrt], cotangent=cotangent))
         if answer.gradient_problem or not answer.gradients:
-            problem = answer.gradient_problem or "no gradient came back"
+            problem = retold(answer.gradient_problem) or say("no gradient came back")
             raise Failure(
-                f"no gradient flows back through {self.name}: {problem}",
-                "Stay in torch from input to result: no .detach(), .item(), .numpy(), no_grad.",
+                say(
+                    "no gradient flows back through {name}: {problem}",
+                    name=self.name,
+                    problem=problem,
+                ),
+                say(
+                    "Stay in torch from input to result: no .detach(), .item(), .numpy(), no_grad."
+                ),
             )
         return answer.gradients[0].values.astype(np.float64)
 
     def answer(self, arguments: Sequence[Any], **options: Any) -> Answer:
         """Call the function; a call that gives nothing is a `Failure`."""
+        if getattr(self.spec, "returns", "loss") == "loss-and-gradient":
+            options["first"] = True
         try:
             return self.student.call(self.key, arguments, self.library, **options)
         except CallError as error:
+            if error.kind == "missing":
+                raise Failure(str(error), error.hint) from None
             shapes = ", ".join(_shown(a) for a in arguments)
-            where = f", called with {shapes}" if error.kind != "missing" else ""
-            raise Failure(f"{error}{where}", error.hint) from None
+            text = say("{error}, called with {shapes}", error=error, shapes=shapes)
+            raise Failure(text, error.hint) from None
 
     def _checked(self, answer: Answer) -> Answer:
         value = answer.value
         if value.container == "None":
-            raise Failure(f"{self.name} returned None", "Is a `return` missing at its end?")
+            raise Failure(
+                say("{name} returned None", name=self.name),
+                say("Is a `return` missing at its end?"),
+            )
         if not value.is_array:
             kinds = ", ".join(item.container for item in value.items[:4])
             raise Failure(
-                f"{self.name} returned a {value.container} of {len(value.items)} ({kinds}), "
-                "expected one array",
-                "Return the result alone.",
+                say(
+                    "{name} returned a {container} of {number} ({kinds}), expected one array",
+                    name=self.name,
+                    container=value.container,
+                    number=len(value.items),
+                    kinds=kinds,
+                ),
+                say("Return the result alone."),
             )
         return answer
 
@@ -140,9 +160,15 @@ class Trial:
     def expect_shape(self, found: Returned, shape: tuple[int, ...], what: str) -> None:
         """Fail unless `found` has `shape`: compared before values, since (N, 1) broadcasts."""
         if found.shape != shape:
-            hint = "Reduce over the class axis only, and do not keep it." if len(shape) == 1 else ""
+            reduced = say("Reduce over the class axis only, and do not keep it.")
             raise Failure(
-                f"{what}: found shape {_tuple(found.shape)}, expected {_tuple(shape)}", hint
+                say(
+                    "{what}: found shape {shape}, expected {expected}",
+                    what=what,
+                    shape=_tuple(found.shape),
+                    expected=_tuple(shape),
+                ),
+                reduced if len(shape) == 1 else "",
             )
 
     def expect(
@@ -153,7 +179,6 @@ class Trial:
         *,
         tolerance: float | None = None,
         hint: str = "",
-        suspects: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         """Fail unless `found` has the shape of `expected` and its values within a tolerance.
 
@@ -165,24 +190,10 @@ class Trial:
             what: what was computed, for the message.
             tolerance: absolute; default the assignment's.
             hint: what to look at next.
-            suspects: results of common mistakes by the hint that names them.
         """
         reference = np.asarray(expected, dtype=np.float64)
-        try:
-            self.expect_shape(found, reference.shape, what)
-            self.expect_values(found.values, reference, what, tolerance=tolerance, hint=hint)
-        except Failure as failure:
-            named = [text for text, wrong in (suspects or {}).items() if self._is(found, wrong)]
-            raise Failure(failure.message, named[0] if named else failure.hint) from None
-
-    def _is(self, found: Returned, wrong: ArrayLike) -> bool:
-        values = np.asarray(wrong, dtype=np.float64)
-        with np.errstate(invalid="ignore"):
-            return (
-                found.shape == values.shape
-                and values.size > 0
-                and bool((np.abs(found.values.astype(np.float64) - values) <= self.tolerance).all())
-            )
+        self.expect_shape(found, reference.shape, what)
+        self.expect_values(found.values, reference, what, tolerance=tolerance, hint=hint)
 
     def expect_values(
         self,
@@ -203,20 +214,40 @@ class Trial:
             return
         wrong = np.where(right, -1.0, np.where(np.isnan(off), math.inf, off))
         worst = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-        count = f"; {int((~right).sum())} of {right.size} entries differ" if right.size > 1 else ""
-        raise Failure(
-            f"{what}: {_place(worst)}found {values[worst]:.6g}, "
-            f"expected {expected[worst]:.6g}{f' within {allowed:.0e}' if allowed else ''}{count}",
-            hint or ("NaN came up: is 0/0, inf - inf or 0*log(0) computed?"
-                     if np.isnan(values).any() else ""),
-        )  # fmt: skip
+        if not hint and np.isnan(values).any():
+            hint = say("NaN came up: is 0/0, inf - inf or 0*log(0) computed?")
+        if allowed:
+            text = say(
+                "{where}: found {found:.6g}, expected {expected:.6g} within {tolerance:.0e}",
+                where=_at(what, worst),
+                found=values[worst],
+                expected=expected[worst],
+                tolerance=allowed,
+            )
+        else:
+            text = say(
+                "{where}: found {found:.6g}, expected {expected:.6g}",
+                where=_at(what, worst),
+                found=values[worst],
+                expected=expected[worst],
+            )
+        if right.size > 1:
+            text = say(
+                "{text}; {wrong} of {size} entries differ",
+                text=text,
+                wrong=int((~right).sum()),
+                size=right.size,
+            )
+        raise Failure(text, hint)
 
 
-def _place(index: tuple[Any, ...]) -> str:
-    names = {1: ("example",), 2: ("row", "column")}.get(len(index), ())
-    if not names:
-        return ""
-    return ", ".join(f"{n} {int(i)}" for n, i in zip(names, index, strict=True)) + ": "
+def _at(what: str, index: tuple[Any, ...]) -> str:
+    if len(index) == 1:
+        return say("{what}: example {example}", what=what, example=int(index[0]))
+    if len(index) == 2:
+        row, column = map(int, index)
+        return say("{what}: row {row}, column {column}", what=what, row=row, column=column)
+    return what
 
 
 def _tuple(shape: tuple[int, ...]) -> str:

@@ -11,12 +11,12 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema  # type: ignore[import-untyped]  # its stubs are a package of their own
 import pytest
 
-from lossgrade.assignment import BUILT_IN, built_in_text, parse_assignment
+from lossgrade.assignment import BUILT_IN, Visibility, built_in_text, parse_assignment
 from lossgrade.result import CriterionRecord, Result
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,13 @@ def file_of(page: str, name: str) -> str:
 
 @pytest.mark.parametrize(
     "path",
-    [*generate.PAGES, generate.RUBRIC, *generate.RULES, *generate.SCHEMAS],
+    [
+        *generate.PAGES,
+        generate.RUBRIC,
+        *generate.RULES,
+        *generate.SCHEMAS,
+        *generate.FEEDBACK,
+    ],
     ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_is_fresh(path: Path) -> None:
@@ -177,7 +183,8 @@ def test_result_keys_are_explained() -> None:
     text = _prose(ROOT / "docs" / "reports.md")
     rows = " ".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
     keys = {key.rstrip("_") for key in (*Result.model_fields, *CriterionRecord.model_fields)}
-    assert sorted(keys) == sorted(set(re.findall(r"`(\w+)`", rows)))
+    explained = set(re.findall(r"`(\w+)`", rows)) - set(get_args(Visibility))
+    assert sorted(keys) == sorted(explained)
 
 
 def test_index_entry_is_like_the_others() -> None:

@@ -34,11 +34,16 @@ def test_a_wrong_submission_loses_on_its_faulty_function(
     entry: dict[str, Any], engine: Engine
 ) -> None:
     path = FIXTURES / "submissions" / entry["path"]
-    result = engine(path, entry["assignment"], entry=entry.get("entry", ""))
+    result = engine(path, entry["assignment"], entry=entry.get("entry", ""), explained=True)
     failed = lost(result)
     assert {id_.partition(".")[0] for id_ in failed} == {entry["function"]}
     assert set(entry["caught_by"]) <= failed
     assert result.outcome == "failed"
+    if result.functions[entry["function"]].diagnosis or not entry["assignment"].endswith("-net"):
+        told = {key: each.diagnosis for key, each in result.functions.items() if each.diagnosis}
+        assert {k: d.misconception for k, d in told.items()} == {
+            entry["function"]: entry["misconception"]
+        }
 
 
 def test_there_are_enough_examples() -> None:
@@ -66,13 +71,14 @@ def test_the_index_lists_every_file() -> None:
     [
         ("softmax-over-batch-axis", "normalised over the batch"),
         ("double-softmax", "softmax of the softmax"),
-        ("missing-minus-sign", "the minus is missing"),
-        ("log2-instead-of-ln", "not log2"),
+        ("missing-minus-sign", "The minus is missing"),
+        ("log2-instead-of-ln", "you used log2"),
         ("mean-instead-of-per-example", "mean over the batch"),
-        ("hard-coded-lecture-losses", "lecture's own figures, whatever the input"),
+        ("hard-coded-lecture-losses", "lecture's own losses, whatever the input"),
     ],
 )
 def test_the_hint_names_the_mistake(misconception: str, says: str, engine: Engine) -> None:
-    result = engine(FIXTURES / "submissions" / misconception / "stat453_torch.py")
+    path = FIXTURES / "submissions" / misconception / "stat453_torch.py"
+    result = engine(path, explained=True)
     values = [c for c in result.criteria if c.kind == "values" and c.outcome == "failed"]
     assert any(says in criterion.hint for criterion in values)

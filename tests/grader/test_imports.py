@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 HEAVY = {"numpy", "pydantic", "torch", "hypothesis", "libcst", "jsonschema"}
+# What a page with pictures needs, and nothing else.
+DRAWING = {"jinja2", "matplotlib", "lossgrade_checks", "lossgrade.charts"}
 # The trusted side's own: what is expected, and how it is judged.
 REFERENCE = {
     "lossgrade.oracle", "lossgrade.criterion", "lossgrade.rubric", "lossgrade.engine",
@@ -45,10 +47,15 @@ def modules_after(code: str, *options: str) -> set[str]:
             HEAVY | {"lossgrade.engine"},
             id="a session: torch starts to load first",
         ),
-        pytest.param("import lossgrade.engine", {"torch", "pytest"}, id="the engine"),
+        pytest.param("import lossgrade.engine", DRAWING | {"torch", "pytest"}, id="the engine"),
+        pytest.param(
+            "from lossgrade.reports import html",
+            HEAVY | (DRAWING - {"jinja2"}) | {"pytest", "lossgrade.engine", "lossgrade.oracle"},
+            id="a page without pictures",
+        ),
         pytest.param(
             "from lossgrade.reports import json, gradescope, markdown, terminal",
-            HEAVY | {"pytest", "lossgrade.engine", "lossgrade.oracle"},
+            HEAVY | DRAWING | {"pytest", "lossgrade.engine", "lossgrade.oracle"},
             id="reports",
         ),
         pytest.param(

@@ -18,59 +18,27 @@ from jsonschema import (  # type: ignore[import-untyped]  # jsonschema ships no 
 
 from lossgrade import reports
 from lossgrade.assignment import load_assignment
-from lossgrade.engine import make_result
 from lossgrade.reports import ReportError, Request, markdown, parse_request, render, terminal
 from lossgrade.result import (
+    ChartRecord,
+    ConventionRecord,
+    CounterexampleRecord,
     CriterionRecord,
+    DiagnosisRecord,
+    DifferenceRecord,
     LayerRecord,
     Result,
     SandboxRecord,
     SubmissionRecord,
 )
 from lossgrade.schemas import schema
+from records import PRICED, SECRET, Screen, assert_page_is_sound, criterion, result
 
 GRADESCOPE = Draft202012Validator(
     json.loads((Path(__file__).parent / "schemas/gradescope.schema.json").read_text("utf-8"))
 )
 RESULT = Draft202012Validator(schema("result"))
 HOSTILE = "<script>alert(1)</script> | a | `b` ``c`` *d* _e_ [f](javascript:g) <!-- h --> &lt; \\"
-SECRET = "SECRET"
-
-
-def criterion(name: str = "softmax.sum", **changes: Any) -> CriterionRecord:
-    """Return the record of a criterion worth 2 points that passed, but for the changes."""
-    outcome = changes.get("outcome", "passed")
-    worth = changes.get("max_score", 2.0)
-    start: dict[str, Any] = {
-        "id": name,
-        "function": name.partition(".")[0],
-        "title": f"The title of {name}",
-        "kind": "values",
-        "outcome": outcome,
-        "max_score": worth,
-        "score": worth if outcome == "passed" else 0,
-        "max_bonus": 0,
-        "bonus": changes.get("max_bonus", 0) if outcome == "passed" else 0,
-        "visibility": "visible",
-        "message": "" if outcome == "passed" else f"The message of {name}",
-        "hint": "" if outcome == "passed" else f"The hint of {name}",
-    }
-    return CriterionRecord(**{**start, **changes})
-
-
-def result(*criteria: CriterionRecord, **changes: Any) -> Result:
-    """Return a result of these criteria, its sums made as the engine makes them."""
-    about: dict[str, Any] = {
-        "submission": SubmissionRecord(id="hw", path="/somewhere/hw.py"),
-        "seed": "0123",
-        "started_at": "2026-01-01T00:00:00+00:00",
-        "duration_s": 0.5,
-        "sandbox": SandboxRecord(level="limits", layers=[LayerRecord(name="limits", on=True)]),
-    }
-    return make_result(
-        (), {c.id: c for c in criteria}, assignment=load_assignment("stat453")[0],
-        **{**about, **changes},
-    )  # fmt: skip
 
 
 def gradescope(made: Result) -> dict[str, Any]:
@@ -189,18 +157,17 @@ def test_markdown_keeps_each_text_on_its_line() -> None:
     text = markdown.render(
         result(criterion(outcome="failed", message="one\n# two\r\n- three\n\n    four", hint=""))
     )
-    assert "- one \\# two - three four" in text.splitlines()
+    (line,) = [each for each in text.splitlines() if each.startswith("`softmax` (2 points lost)")]
+    assert line.endswith(". one \\# two - three four")
 
 
 @pytest.mark.parametrize("opening", ["# ", "- ", "+ ", "1. ", "> ", "=== "])
 def test_markdown_starts_no_block_within_an_item(opening: str) -> None:
     made = result(criterion(outcome="failed", message=f"{opening}x", title=f"{opening}y", hint=""))
     for line in markdown.render(made).splitlines():
-        if line.startswith("- ") and line.endswith("x"):
-            assert re.match(r"- (\\|1\\)", line), line
-            break
-    else:
-        pytest.fail("no such line")
+        assert not line.startswith(opening) or line.startswith(("# hw", "- ")), line
+        item = re.match(r"\s*- (?:[✗✓] )?(.*)", line)
+        assert not item or not item[1].startswith(opening), line
 
 
 def test_markdown_tells_nothing_of_hidden_criteria() -> None:
@@ -225,13 +192,54 @@ def test_markdown_names_the_test_that_failed() -> None:
     made = result(
         criterion("t.py::test_a", kind="test", outcome="failed", title="Sums to 1", message="no")
     )
-    assert "- Sums to 1: no. The hint" in markdown.render(made)
+    assert "`t` (2 points lost). Sums to 1: no. The hint" in markdown.render(made)
 
 
 # ---- any result at all -------------------------------------------------------------------
 
 TEXTS = st.text(max_size=40) | st.sampled_from([HOSTILE, "a\nb", "\ud800", "\x1b[31m", "```", ""])
 CENTS = st.integers(0, 10_000).map(lambda cents: cents / 100)
+
+
+LINES = st.lists(TEXTS, max_size=4)
+COUNTEREXAMPLES = st.builds(
+    CounterexampleRecord, input=LINES, expected=TEXTS, found=TEXTS, steps=LINES
+)
+DIAGNOSES = st.builds(
+    DiagnosisRecord,
+    misconception=TEXTS, explanation=TEXTS, confidence=st.floats(0, 1), source=TEXTS, fix=TEXTS,
+    evidence=TEXTS, rule=st.sampled_from(["", "LG302", "LG999"]),
+)  # fmt: skip
+DIFFERENCES = st.builds(DifferenceRecord, setting=TEXTS, says=TEXTS, change=TEXTS)
+CONVENTIONS = st.builds(
+    ConventionRecord, differences=st.lists(DIFFERENCES, max_size=2), graded=st.booleans()
+)
+FINDINGS = st.fixed_dictionaries(
+    {
+        "code": st.sampled_from(["LG000", "LG101", "LG302", "LG403", "LG999"]),
+        "name": TEXTS,
+        "message": TEXTS,
+        "severity": st.sampled_from(["error", "warning", "info"]),
+        "filename": TEXTS,
+        "location": st.fixed_dictionaries({"row": st.integers(1), "column": st.integers(1)}),
+        "cell": st.none() | st.integers(1, 9),
+        "related": st.just([]),
+    }
+)
+CELLS = st.none() | st.floats(-1e6, 1e6)
+
+
+@st.composite
+def charts(draw: st.DrawFn) -> ChartRecord:
+    kind: Any = draw(st.sampled_from(["heatmaps", "curves"]))
+    rows, columns = (1, 40) if kind == "curves" else (4, 3)
+    numbers = st.lists(st.floats(0, 9), min_size=columns, max_size=columns)
+    reference: Any = draw(st.lists(numbers, min_size=rows, max_size=rows))
+    yours = [draw(st.lists(CELLS, min_size=columns, max_size=columns)) for _ in range(rows)]
+    if kind == "curves":
+        yours = [draw(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=columns))]
+    data = {"yours": yours, "reference": reference}
+    return ChartRecord(kind=kind, title=draw(TEXTS), alt=draw(TEXTS), data=data)
 
 
 @st.composite
@@ -256,7 +264,8 @@ def records(draw: st.DrawFn) -> CriterionRecord:
         ),
         message="" if passed else draw(TEXTS),
         hint="" if passed else draw(TEXTS),
-        counterexample=draw(st.none() | st.dictionaries(TEXTS, TEXTS | st.integers(), max_size=2)),
+        counterexample=draw(st.none() | COUNTEREXAMPLES),
+        diagnosis=draw(st.none() | DIAGNOSES),
     )
 
 
@@ -265,27 +274,22 @@ def results(draw: st.DrawFn) -> Result:
     layers = draw(
         st.lists(st.builds(LayerRecord, name=TEXTS, on=st.booleans(), note=TEXTS), max_size=3)
     )
-    return result(
+    made = result(
         *draw(st.lists(records(), max_size=6)),
+        findings=draw(st.lists(FINDINGS, max_size=4)),
+        assignment=draw(st.sampled_from([load_assignment("stat453")[0], PRICED])),
         submission=SubmissionRecord(id=draw(TEXTS), path=draw(TEXTS)),
         notes=draw(st.lists(TEXTS, max_size=7)),
         printed=draw(TEXTS),
         sandbox=SandboxRecord(level="process", layers=layers),
         duration_s=draw(st.floats(0, 1e6)),
     )
-
-
-class Screen:
-    """What the summary is written to."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def write_line(self, text: str, **_: bool) -> None:
-        self.lines.append(text)
-
-    def write_sep(self, _separator: str, text: str, **_: bool) -> None:
-        self.lines.append(text)
+    for part in made.functions.values():
+        part.diagnosis = draw(st.none() | DIAGNOSES)
+        part.counterexample = draw(st.none() | COUNTEREXAMPLES)
+        part.convention = draw(st.none() | CONVENTIONS)
+        part.known = draw(LINES)
+    return made
 
 
 @settings(max_examples=150, deadline=None)
@@ -299,7 +303,8 @@ def test_any_result_is_rendered(made: Result) -> None:
     GRADESCOPE.validate(scores)
     assert len(scores["tests"]) == len(made.criteria)
     summed = sum(test.get("score", 0) for test in scores["tests"])
-    assert scores["score"] == round(summed, 2) == round(made.score + made.bonus, 2)
+    assert scores["score"] == round(made.score + made.bonus, 2)
+    assert round(summed, 2) == round(made.score + made.penalty + made.bonus, 2)
     assert round(sum(t.get("max_score", 0) for t in scores["tests"]), 2) == made.max_score
 
     page = render("markdown", made)
@@ -307,10 +312,20 @@ def test_any_result_is_rendered(made: Result) -> None:
     assert page.endswith("\n")
     assert "<script" not in re.sub(r"\\[\\`<]|`[^`\n]*`", "", page)
 
+    assert_page_is_sound(render("html", made))
+
     for quiet in (False, True):
         screen = Screen()
         terminal.show(made, screen, (), quiet=quiet)
         assert screen.lines
+        assert not re.search("[\x00-\x1f\x7f-\x9f]", "".join(screen.lines))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(charts(), max_size=2, unique_by=lambda chart: chart.kind))
+def test_any_chart_is_drawn(drawn: list[ChartRecord]) -> None:
+    page = assert_page_is_sound(render("html", result(criterion(), charts=drawn)))
+    assert page.pictures == len(drawn)
 
 
 def test_a_result_of_nothing() -> None:
@@ -328,7 +343,7 @@ def test_a_result_of_nothing() -> None:
         ("json", "expected FORMAT:PATH"),
         ("json:", "expected FORMAT:PATH"),
         (":x.json", "expected FORMAT:PATH"),
-        ("JSON:x", "FORMAT one of json, gradescope, markdown"),
+        ("JSON:x", "FORMAT one of json, gradescope, markdown, html"),
         ("yaml:x", "FORMAT one of json, gradescope, markdown"),
         ("", "expected FORMAT:PATH"),
     ],

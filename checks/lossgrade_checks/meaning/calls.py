@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 class Arguments(NamedTuple):
-    """The arguments of a call, and their expressions by position or keyword."""
+    """The arguments of a call, and the expressions of those that are written in it."""
 
     positional: tuple[Any, ...] = ()
     keywords: dict[str, Any] = {}  # noqa: RUF012 (never changed: it is part of a value)
-    nodes: dict[int | str, p.Expression] = {}  # noqa: RUF012
+    # By position, as far as the last that is known, and by keyword.
+    nodes: tuple[p.Expression | None, ...] = ()
+    named: dict[str, p.Expression] = {}  # noqa: RUF012
     # Some come from `*args` or `**kwargs` of which nothing is known.
     open: bool = False
 
@@ -34,33 +36,39 @@ class Arguments(NamedTuple):
         """Return the expression of that argument, or None."""
         for name in names:
             if name in self.keywords:
-                return self.nodes.get(name)
-        return self.nodes.get(position) if position < len(self.positional) else None
+                return self.named.get(name)
+        return self.nodes[position] if 0 <= position < len(self.nodes) else None
 
     def after(self, first: Any) -> Arguments:
         """Return these arguments after `first`, the object that a method is called on."""
-        nodes = {key + 1 if isinstance(key, int) else key: n for key, n in self.nodes.items()}
-        return Arguments((first, *self.positional), self.keywords, nodes, self.open)
+        return Arguments(
+            (first, *self.positional), self.keywords, (None, *self.nodes), self.named, self.open
+        )
 
 
 NO_ARGUMENTS = Arguments()
+NO_KEYWORDS: dict[str, Any] = {}
 
 
 def arguments(run: Run, node: p.Call) -> Arguments:
     """Return the values of the arguments of a call."""
-    positional: list[Any] = []
-    keywords: dict[str, Any] = {}
-    nodes: dict[int | str, p.Expression] = {}
-    is_open = False
     expressions = e.EXPRESSIONS
-    for argument in node.arguments:
+    positional = [expressions[type(part)](run, part) for part in node.positional]
+    if not node.others:
+        # Six of seven calls, which need nothing of what follows.
+        return Arguments(tuple(positional), NO_KEYWORDS, node.positional)
+    keywords: dict[str, Any] = {}
+    nodes: list[p.Expression | None] = list(node.positional)
+    named: dict[str, p.Expression] = {}
+    is_open = False
+    for argument in node.others:
         part = argument.value
         value = expressions[type(part)](run, part)
         if argument.keyword:
             keywords[argument.keyword] = value
-            nodes[argument.keyword] = part
+            named[argument.keyword] = part
         elif not argument.star and not is_open:
-            nodes[len(positional)] = part
+            nodes.append(part)
             positional.append(value)
         elif argument.star == "*":
             items = e.items_of(value)
@@ -68,12 +76,13 @@ def arguments(run: Run, node: p.Call) -> Arguments:
                 is_open = True
             else:
                 positional.extend(items)
+                nodes.extend([None] * len(items))
         elif argument.star == "**":
             if isinstance(value, v.Dictionary) and value.complete:
                 keywords.update({key: x for key, x in value.slots.items() if isinstance(key, str)})
             else:
                 is_open = True
-    return Arguments(tuple(positional), keywords, nodes, is_open)
+    return Arguments(tuple(positional), keywords, tuple(nodes), named, is_open)
 
 
 def call(run: Run, function: Any, args: Arguments, node: p.Call | None) -> Any:
@@ -91,12 +100,11 @@ def _call_bound(run: Run, function: v.Bound, args: Arguments, node: p.Call | Non
 
 
 def _call_partial(run: Run, function: v.Partial, args: Arguments, node: p.Call | None) -> Any:
-    shift = len(function.positional)
-    nodes = {key + shift if isinstance(key, int) else key: n for key, n in args.nodes.items()}
     merged = Arguments(
         (*function.positional, *args.positional),
         {**function.keywords, **args.keywords},
-        nodes,
+        (*[None] * len(function.positional), *args.nodes),
+        args.named,
         args.open,
     )
     return call(run, function.function, merged, node)
@@ -146,7 +154,7 @@ def follow(run: Run, function: v.FunctionValue, names: dict[str, Any], receiver:
     frame.receiver = receiver
     frame.mark = run.trail.mark()
     run.frames.append(frame)
-    no_grad, nonzero = run.no_grad, set(run.nonzero)
+    no_grad, nonzero = run.no_grad, run.nonzero
     if "no_grad" in function.flags:
         run.no_grad += 1
     stopped = statements.block(run, code.body)

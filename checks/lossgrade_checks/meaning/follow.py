@@ -70,7 +70,7 @@ def bounded(run: Run, follow: Callable[[], T]) -> T | None:
     except (Exhausted, RecursionError):
         del run.frames[1:], run.frames[0].loops[:], run.calls[:]
         run.no_grad, run.likely = no_grad, likely
-        run.nonzero.clear()
+        run.nonzero = frozenset()
         changed = run.trail.changes(mark)
         run.trail.undo(mark)
         for slots, key, _ in changed.values():

@@ -29,6 +29,8 @@ def call_external(run: Run, function: v.External, args: Arguments, node: p.Call 
     builtin = language.BUILTINS.get(path)
     if builtin is not None:
         return builtin(run, args, node)
+    if _is_foreign(path):
+        return v.Unknown()
     if path in tables.LOSSES and path.startswith("torch.nn.functional."):
         return _loss(run, tables.LOSSES[path], args, node, None)
     if path in tables.WRAPPERS:
@@ -39,14 +41,7 @@ def call_external(run: Run, function: v.External, args: Arguments, node: p.Call 
     if effect and node is not None:
         operand = args.get(0, *OPERAND_NAMES)
         note_tensor_use(run, operand, node.number)
-        rest = args._replace(
-            positional=args.positional[1:],
-            nodes={
-                key - 1 if isinstance(key, int) else key: n
-                for key, n in args.nodes.items()
-                if key != 0
-            },
-        )
+        rest = args._replace(positional=args.positional[1:], nodes=args.nodes[1:])
         use = tensors.Use(
             effect, name, path, "function", name_of_library == "numpy",
             v.Unknown() if operand is None else operand,
@@ -54,6 +49,18 @@ def call_external(run: Run, function: v.External, args: Arguments, node: p.Call 
         )  # fmt: skip
         return effects.apply(run, use)
     return _construct(run, path, args, node)
+
+
+@functools.cache
+def _is_foreign(path: str) -> bool:
+    """Whether no table speaks of a function: so it is with three calls of ten."""
+    return not (
+        path in tables.LOSSES
+        or path in tables.WRAPPERS
+        or path in tables.CONTAINERS
+        or tables.effect_of(path)[0]
+        or _makes_object(path)
+    )
 
 
 OPERAND_NAMES = ("input", "a", "x", "tensor", "object", "data")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import libcst as cst
@@ -123,7 +124,10 @@ class _Lowering(Lowering):
     def _call(self, node: cst.Call) -> p.Expression:
         number = self.number(node)
         function = self.expression(node.func)
-        return p.Call(number, function, self._arguments(node.args))
+        written = self._arguments(node.args)
+        plain = list(takewhile(lambda each: not each.keyword and not each.star, written))
+        positional = tuple([each.value for each in plain])
+        return p.Call(number, function, positional, written[len(plain) :])
 
     def _arguments(self, args: Iterable[cst.Arg]) -> tuple[p.Argument, ...]:
         return tuple(

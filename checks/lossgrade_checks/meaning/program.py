@@ -53,8 +53,16 @@ class Argument:
 
 @dataclass(slots=True, eq=False)
 class Call(Expression):
+    """`positional` are the plain arguments before any keyword or star; the others come after."""
+
     function: Expression
-    arguments: tuple[Argument, ...]
+    positional: tuple[Expression, ...]
+    others: tuple[Argument, ...]
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """All arguments, as they are written."""
+        return (*map(Argument, self.positional), *self.others)
 
 
 @dataclass(slots=True, eq=False)

@@ -40,6 +40,7 @@ class Frame:
         "cls",
         "exits",
         "function",
+        "last",
         "loops",
         "made",
         "mark",
@@ -59,6 +60,8 @@ class Frame:
         # The state at its beginning, and what has changed since then at each `return`.
         self.mark = 0
         self.exits: list[Changes] = []
+        # The last statement of the body of a function.
+        self.last = function.code.body[-1] if function and function.code.body else None
         self.loops: list[Loop] = []
         # Functions that were made in this call: those that nobody calls are followed at its end.
         self.made: list[FunctionValue] = []
@@ -90,7 +93,7 @@ class Run:
         self.classes: list[ClassValue] = []
         self.no_grad = 0
         # Values, by identity, that a test around has found not to be 0.
-        self.nonzero: set[int] = set()
+        self.nonzero: frozenset[int] = frozenset()
         self.likely = 0
         self.steps = self.total = STEPS
 

@@ -32,12 +32,14 @@ def block(run: Run, statements: tuple[p.Statement, ...]) -> bool:
 
 
 def _evaluate(run: Run, statement: p.Evaluate) -> bool:
-    e.evaluate(run, statement.value)
+    node = statement.value
+    e.EXPRESSIONS[type(node)](run, node)
     return False
 
 
 def _assign(run: Run, statement: p.Assign) -> bool:
-    value = e.evaluate(run, statement.value)
+    node = statement.value
+    value = e.EXPRESSIONS[type(node)](run, node)
     for target in statement.targets:
         e.assign(run, target, value)
     return False
@@ -101,9 +103,11 @@ def _return(run: Run, statement: p.Return) -> bool:
     value = e.evaluate(run, statement.value) if statement.value else v.NONE
     frame = run.frame
     frame.returns.append(value)
-    # Where no function was made that can see them, the names end with the call.
-    names = None if frame.made else frame.scope.names
-    frame.exits.append(run.trail.changes(frame.mark, names))
+    if frame.exits or statement is not frame.last:
+        # Where no function was made that can see them, the names end with the call.
+        names = None if frame.made else frame.scope.names
+        frame.exits.append(run.trail.changes(frame.mark, names))
+    # Else it is the only one, and the state stays as it is: so it is with nine of ten.
     return True
 
 
@@ -111,22 +115,22 @@ def _if(run: Run, statement: p.If) -> bool:
     truth = e.truth(run, statement.test)
     if truth is not None:
         return block(run, statement.body if truth else statement.orelse)
-    before = frozenset(run.nonzero)
+    before = run.nonzero
     alive: list[frozenset[int]] = []
 
     def branch(body: tuple[p.Statement, ...], holds: bool) -> Callable[[], bool]:
         def follow() -> bool:
-            run.nonzero = {*before, *e.found_nonzero(run, statement.test, holds)}
+            run.nonzero = before | e.found_nonzero(run, statement.test, holds)
             stopped = block(run, body)
             if not stopped:
-                alive.append(frozenset(run.nonzero))
+                alive.append(run.nonzero)
             return stopped
 
         return follow
 
     stopped = run.trail.fork(branch(statement.body, True), branch(statement.orelse, False))
     # After `if p == 0: return`, p is not 0.
-    run.nonzero = set(frozenset.intersection(*alive)) if alive else set(before)
+    run.nonzero = frozenset.intersection(*alive) if alive else before
     return stopped
 
 
@@ -147,16 +151,19 @@ def _for(run: Run, statement: p.For) -> bool:
 
 def _unrolled(run: Run, statement: p.For, loop: Loop, items: tuple[Any, ...]) -> list[Changes]:
     """Follow a loop item by item; return the states in which it may come to its end."""
-    ends: list[Changes] = [{}]
-    for number, item in enumerate(items):
-        if number:
+    for item in items:
+        e.assign(run, statement.target, item)
+        loop.continues = []
+        stopped = block(run, statement.body)
+        if loop.continues:
+            ends = _ends(run, loop, stopped)
             run.trail.undo(loop.mark)
             run.trail.merge(ends)
-        e.assign(run, statement.target, item)
-        ends = _round(run, loop, statement.body)
-        if not ends:
-            break
-    return ends
+        elif stopped:
+            return []
+        # Else the next round starts from the state as it is: to undo and store again what all
+        # rounds have changed was nearly half of all that was stored.
+    return [run.trail.changes(loop.mark)]
 
 
 def _while(run: Run, statement: p.While) -> bool:
@@ -191,7 +198,10 @@ def _widen(run: Run, stores: frozenset[str]) -> None:
 def _round(run: Run, loop: Loop, body: tuple[p.Statement, ...]) -> list[Changes]:
     """Follow one round of a loop; return the states in which the next may start."""
     loop.continues = []
-    stopped = block(run, body)
+    return _ends(run, loop, block(run, body))
+
+
+def _ends(run: Run, loop: Loop, stopped: bool) -> list[Changes]:
     return loop.continues if stopped else [*loop.continues, run.trail.changes(loop.mark)]
 
 

@@ -10,10 +10,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lossgrade.visibility import KEPT_BACK, immediate
+
 if TYPE_CHECKING:
     from lossgrade.result import Result
 
-FORMATS = ("json", "gradescope", "markdown")
+FORMATS = ("json", "gradescope", "markdown", "html")
 
 
 class ReportError(Exception):
@@ -57,7 +59,8 @@ def write(request: Request, result: Result) -> None:
 
 def render(name: str, result: Result) -> str:
     """Return the text of the report in the format `name`; every text can be encoded."""
-    text: str = import_module(f"lossgrade.reports.{name}").render(_encodable(result))
+    shown = result if name in KEPT_BACK else immediate(result)
+    text: str = import_module(f"lossgrade.reports.{name}").render(_encodable(shown))
     return text
 
 

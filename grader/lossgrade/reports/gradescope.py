@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from lossgrade.reports.feedback import penalties
+
 if TYPE_CHECKING:
     from lossgrade.result import CriterionRecord, Result
 
@@ -68,7 +70,7 @@ def _output(result: Result) -> str:
         for name, part in result.functions.items()
         if part.max_score and all(c.visibility == "visible" for c in _of(result, name))
     ]
-    return "\n".join(lines + result.notes)
+    return "\n".join(lines + penalties(result) + result.notes)
 
 
 def _of(result: Result, function: str) -> list[CriterionRecord]:

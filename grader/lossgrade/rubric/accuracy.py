@@ -8,6 +8,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import criterion
+from lossgrade.language import later, say
 from lossgrade.rubric import contract, scalar
 from lossgrade.rubric.cases import (
     Case,
@@ -31,9 +32,9 @@ CONTRACT = (
 )
 
 HINTS = {
-    "fraction": "Count the examples whose predicted class is the target, and divide by N.",
-    "percent": "Count the examples whose predicted class is the target, times 100 over N.",
-    "count": "Count the examples whose predicted class is the target.",
+    "fraction": later("Count the examples whose predicted class is the target, and divide by N."),
+    "percent": later("Count the examples whose predicted class is the target, times 100 over N."),
+    "count": later("Count the examples whose predicted class is the target."),
 }
 
 
@@ -81,14 +82,16 @@ def compare(
     trial: Trial, predicted: NDArray[Any], targets: NDArray[np.int64], what: str = ""
 ) -> None:
     """Expect how many of the predictions are right."""
-    what = what or f"{trial.name} of {len(targets)} examples ({predicted.dtype})"
+    what = what or say(
+        "{name} of {n} examples ({dtype})", name=trial.name, n=len(targets), dtype=predicted.dtype
+    )
     expected = oracle.accuracy(predicted, targets) * full(trial, len(targets))
     scalar.compare(
         trial,
         arguments(trial, predicted, targets),
         expected,
         what,
-        hint=HINTS[trial.spec.result],
+        hint=say(HINTS[trial.spec.result]),
         tolerance=tolerance(trial),
     )
 
@@ -109,7 +112,11 @@ def ordinary(trial: Trial) -> Case:
     right = int(trial.rng.integers(1, n))
     predicted, targets = draw(trial, n, c, right)
     expected = np.asarray(right / n * full(trial, n))
-    return Case(arguments(trial, predicted, targets), expected, f"{trial.name} of {n} examples")
+    return Case(
+        arguments(trial, predicted, targets),
+        expected,
+        say("{name} of {n} examples", name=trial.name, n=n),
+    )
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -122,9 +129,9 @@ def lecture_figures(trial: Trial) -> None:
         rows = np.array(figure.inputs.get("logits", figure.inputs.get("probabilities")))
         predicted = trial.array(rows) if from_logits(trial.spec) else oracle.class_label(rows)
         targets = np.array(figure.inputs["targets"])
-        compare(trial, predicted, targets, f"{trial.name} of the lecture's example")
+        compare(trial, predicted, targets, say("{name} of the lecture's example", name=trial.name))
         # Every whole may have the same accuracy, 2 of 3: the last example alone has not.
-        what = f"{trial.name} of the lecture's last example alone"
+        what = say("{name} of the lecture's last example alone", name=trial.name)
         compare(trial, predicted[-1:], targets[-1:], what)
 
 
@@ -157,7 +164,10 @@ def random_probabilities(trial: Trial) -> None:
 def one_example(trial: Trial) -> None:
     """A single prediction is right, or is not."""
     for right in trial.rng.permutation([0, 1]):
-        what = f"{trial.name} of one {'right' if right else 'wrong'} prediction"
+        if right:
+            what = say("{name} of one right prediction", name=trial.name)
+        else:
+            what = say("{name} of one wrong prediction", name=trial.name)
         compare(trial, *draw(trial, 1, 4, int(right)), what)
 
 
@@ -189,14 +199,22 @@ def many_examples(trial: Trial) -> None:
 def all_right(trial: Trial) -> None:
     """Predictions that are all right have the accuracy 1: 100 percent, or N."""
     for n, c in ((4, 3), (6, 2)):
-        compare(trial, *draw(trial, n, c, n), f"{trial.name} of {n} right predictions")
+        compare(
+            trial,
+            *draw(trial, n, c, n),
+            say("{name} of {n} right predictions", name=trial.name, n=n),
+        )
 
 
 @criterion(points=1)
 def all_wrong(trial: Trial) -> None:
     """Predictions that are all wrong have the accuracy 0."""
     for n, c in ((4, 3), (6, 2)):
-        compare(trial, *draw(trial, n, c, 0), f"{trial.name} of {n} wrong predictions")
+        compare(
+            trial,
+            *draw(trial, n, c, 0),
+            say("{name} of {n} wrong predictions", name=trial.name, n=n),
+        )
 
 
 @criterion(points=1)
@@ -208,7 +226,7 @@ def example_permutation(trial: Trial) -> None:
         trial,
         scalar.ask(trial, *arguments(trial, predicted[order], targets[order])),
         scalar.ask(trial, *arguments(trial, predicted, targets)),
-        f"{trial.name} with the examples in the order {order.tolist()}",
+        say("{name} with the examples in the order {order}", name=trial.name, order=order.tolist()),
         tolerance=tolerance(trial),
     )
 
@@ -225,8 +243,10 @@ def class_permutation(trial: Trial) -> None:
             trial,
             arguments(trial, predicted, named[targets]),
             before,
-            f"{trial.name} with the classes renamed to {named.tolist()}",
-            hint="A prediction is right where it equals the target, whichever class that is.",
+            say(
+                "{name} with the classes renamed to {order}", name=trial.name, order=named.tolist()
+            ),
+            hint=say("A prediction is right where it equals the target, whichever class that is."),
             tolerance=tolerance(trial),
         )
 
@@ -241,8 +261,8 @@ def repeated_batch(trial: Trial) -> None:
         trial,
         twice,
         once * (2 if trial.spec.result == "count" else 1),
-        f"{trial.name} of a batch given twice over",
-        hint=HINTS[trial.spec.result],
+        say("{name} of a batch given twice over", name=trial.name),
+        hint=say(HINTS[trial.spec.result]),
         tolerance=tolerance(trial),
     )
 
@@ -258,8 +278,13 @@ def only_largest_counts(trial: Trial) -> None:
             trial,
             arguments(trial, moved, targets),
             before,
-            f"{trial.name} of net inputs moved by {low} to {high}, by example",
-            hint="The predicted class is the one with the largest net input: no threshold.",
+            say(
+                "{name} of net inputs moved by {low} to {high}, by example",
+                name=trial.name,
+                low=low,
+                high=high,
+            ),
+            hint=say("The predicted class is the one with the largest net input: no threshold."),
             tolerance=tolerance(trial),
         )
 
@@ -279,7 +304,12 @@ def extreme_logits(trial: Trial) -> None:
     predicted, targets = draw(trial, 5, 4, 3)
     predicted *= 2000
     predicted[np.arange(5), predicted.argmin(axis=1)] = -np.inf
-    compare(trial, predicted, targets, f"{trial.name} of net inputs as large as 10,000, and -inf")
+    compare(
+        trial,
+        predicted,
+        targets,
+        say("{name} of net inputs as large as 10,000, and -inf", name=trial.name),
+    )
 
 
 @criterion(points=1, kind="robust", when=from_logits)

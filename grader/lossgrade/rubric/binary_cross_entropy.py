@@ -10,6 +10,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import later, say
 from lossgrade.rubric import contract
 from lossgrade.rubric.cases import Case, ordinary_shape
 from lossgrade.rubric.cross_entropy import arguments
@@ -28,8 +29,8 @@ CONTRACT = (
     contract.no_memory,
 )
 
-HINT = "The loss is -(y * log(p) + (1 - y) * log(1 - p)), with the natural log."
-ZERO_HINT = (
+HINT = later("The loss is -(y * log(p) + (1 - y) * log(1 - p)), with the natural log.")
+ZERO_HINT = later(
     "0 * log(0) is NaN in floating point: pick p or 1 - p by the target, use xlogy, or clamp p."
 )
 
@@ -67,19 +68,24 @@ def compare(
     probabilities: NDArray[Any],
     targets: NDArray[Any],
     what: str = "",
-    hint: str = HINT,
+    hint: str = "",
 ) -> None:
     """Expect the losses, or their reduction."""
-    what = what or f"{trial.name} of {len(targets)} examples ({probabilities.dtype})"
+    what = what or say(
+        "{name} of {n} examples ({dtype})",
+        name=trial.name,
+        n=len(targets),
+        dtype=probabilities.dtype,
+    )
     expected = reference(trial, probabilities, targets)
-    trial.expect(ask(trial, probabilities, targets), expected, what, hint=hint)
+    trial.expect(ask(trial, probabilities, targets), expected, what, hint=hint or say(HINT))
 
 
 def ordinary(trial: Trial) -> Case:
     """Draw the arguments of one call."""
     probabilities, targets = map(trial.array, draw(trial, ordinary_shape(trial)[0]))
     expected = reference(trial, probabilities, targets)
-    what = f"{trial.name} of {len(targets)} examples"
+    what = say("{name} of {n} examples", name=trial.name, n=len(targets))
     return Case(arguments(trial, probabilities, targets), expected, what)
 
 
@@ -111,7 +117,9 @@ def lecture_figures(trial: Trial) -> None:
     for figure in trial.figures():
         probabilities = trial.array(np.atleast_1d(figure.inputs["probabilities"]))
         targets = trial.array(np.atleast_1d(figure.inputs["targets"]))
-        compare(trial, probabilities, targets, f"{trial.name} of the lecture's example")
+        compare(
+            trial, probabilities, targets, say("{name} of the lecture's example", name=trial.name)
+        )
 
 
 @criterion(points=3, kind="values")
@@ -134,7 +142,7 @@ def one_example(trial: Trial) -> None:
     """A single example has its one loss, whichever its target."""
     for target in trial.rng.permutation([0, 1]):
         probabilities, _ = draw(trial, 1)
-        what = f"{trial.name} of one example with target {target}"
+        what = say("{name} of one example with target {target}", name=trial.name, target=target)
         compare(trial, trial.array(probabilities), trial.array([target]), what)
 
 
@@ -159,8 +167,10 @@ def zero_probabilities(trial: Trial) -> None:
     # 0 and 1 are among the certain ones and among the others.
     targets[2:4] = probabilities[2:4] = (0, 1)
     order = trial.rng.permutation(6)
-    what = f"{trial.name} with certain and right predictions among others"
-    compare(trial, trial.array(probabilities[order]), trial.array(targets[order]), what, ZERO_HINT)
+    what = say("{name} with certain and right predictions among others", name=trial.name)
+    compare(
+        trial, trial.array(probabilities[order]), trial.array(targets[order]), what, say(ZERO_HINT)
+    )
 
 
 # --- laws ----------------------------------------------------------------------------------------
@@ -172,9 +182,12 @@ def never_negative(trial: Trial) -> None:
     values = ask(trial, *map(trial.array, draw(trial, 6))).values.astype(np.float64)
     if not (values >= -1e-6).all():  # log(1 + 1e-7), where rounding or a clamp exceeds 1
         raise Failure(
-            f"{trial.name} returned {values[~(values >= -1e-6)][0]:.6g}, "
-            "expected a loss of 0 or more",
-            "The log of a probability is negative: the loss is minus it.",
+            say(
+                "{name} returned {found:.6g}, expected a loss of 0 or more",
+                name=trial.name,
+                found=values[~(values >= -1e-06)][0],
+            ),
+            say("The log of a probability is negative: the loss is minus it."),
         )
 
 
@@ -184,9 +197,9 @@ def zero_at_certainty(trial: Trial) -> None:
     _, targets = draw(trial, 5)
     given = trial.array(targets)
     expected = reference(trial, given, given)
-    what = f"{trial.name} of certain and right predictions"
+    what = say("{name} of certain and right predictions", name=trial.name)
     # A clamp at 1e-7, the least that float32 takes at 1, costs 1e-7 an example.
-    trial.expect(ask(trial, given, given.copy()), expected, what, hint=ZERO_HINT)
+    trial.expect(ask(trial, given, given.copy()), expected, what, hint=say(ZERO_HINT))
 
 
 @criterion(points=1)
@@ -195,7 +208,9 @@ def log_2_at_one_half(trial: Trial) -> None:
     _, targets = draw(trial, 4)
     losses = oracle.reduce(np.full(4, math.log(2)), trial.reduction)  # type: ignore[arg-type]  # the model allows only reductions
     found = ask(trial, trial.array(np.full(4, 0.5)), trial.array(targets))
-    trial.expect(found, losses, f"{trial.name} of probabilities of 0.5", hint=HINT)
+    trial.expect(
+        found, losses, say("{name} of probabilities of 0.5", name=trial.name), hint=say(HINT)
+    )
 
 
 @criterion(points=1)
@@ -207,8 +222,8 @@ def relabelling(trial: Trial) -> None:
     trial.expect(
         after,
         before.values.astype(np.float64),
-        f"{trial.name} with the two classes exchanged",
-        hint="The term of the 0s mirrors that of the 1s: 1 - y for y, 1 - p for p.",
+        say("{name} with the two classes exchanged", name=trial.name),
+        hint=say("The term of the 0s mirrors that of the 1s: 1 - y for y, 1 - p for p."),
     )
 
 
@@ -219,8 +234,8 @@ def two_class_cross_entropy(trial: Trial) -> None:
     p = probabilities.astype(np.float64)
     losses = oracle.cross_entropy(np.stack([1 - p, p], axis=1), targets.astype(np.int64))
     expected = oracle.reduce(losses, trial.reduction)  # type: ignore[arg-type]  # the model allows only reductions
-    what = f"{trial.name}, against the cross entropy of two classes"
-    trial.expect(ask(trial, probabilities, targets), expected, what, hint=HINT)
+    what = say("{name}, against the cross entropy of two classes", name=trial.name)
+    trial.expect(ask(trial, probabilities, targets), expected, what, hint=say(HINT))
 
 
 @criterion(points=1)
@@ -232,7 +247,7 @@ def example_permutation(trial: Trial) -> None:
     trial.expect(
         ask(trial, probabilities[order], targets[order]),
         before[order] if before.shape == (6,) else before,
-        f"{trial.name} with the examples in the order {order.tolist()}",
+        say("{name} with the examples in the order {order}", name=trial.name, order=order.tolist()),
     )
 
 
@@ -242,15 +257,21 @@ def repeated_batch(trial: Trial) -> None:
     probabilities, targets = map(trial.array, draw(trial, 5))
     once = ask(trial, probabilities, targets)
     trial.expect_shape(
-        once, (5,) if trial.reduction == "none" else (), f"{trial.name} of 5 examples"
+        once,
+        (5,) if trial.reduction == "none" else (),
+        say("{name} of 5 examples", name=trial.name),
     )
     before = once.values.astype(np.float64)
     expected = {"none": np.tile(before, 2), "mean": before, "sum": 2 * before}[trial.reduction]
     trial.expect(
         ask(trial, np.tile(probabilities, 2), np.tile(targets, 2)),
         expected,
-        f"{trial.name} of a batch given twice over ({trial.reduction})",
-        hint="The mean is the sum over N, the number of examples in the batch.",
+        say(
+            "{name} of a batch given twice over ({reduction})",
+            name=trial.name,
+            reduction=trial.reduction,
+        ),
+        hint=say("The mean is the sum over N, the number of examples in the batch."),
     )
 
 
@@ -266,7 +287,7 @@ def gradient(trial: Trial) -> None:
         lambda given: arguments(trial, given, targets.astype(given.dtype)),
         logits,
         (p - targets) / (n if trial.reduction == "mean" else 1),
-        f"{trial.name} of the reference sigmoid: the gradient by the net inputs",
+        say("{name} of the reference sigmoid: the gradient by the net inputs", name=trial.name),
         by=0 if trial.spec.order == "prediction-first" else 1,
         given=oracle.sigmoid,
         carried=lambda by_p: by_p * p * (1 - p),
@@ -284,7 +305,12 @@ def result_shape(trial: Trial) -> None:
         probabilities, targets = map(trial.array, draw(trial, n))
         found = trial.call(*arguments(trial, probabilities, targets))
         shape = (n,) if trial.reduction == "none" else ()
-        trial.expect_shape(found, shape, f"{trial.name} of {n} example{'s' * (n != 1)}")
+        what = (
+            say("{name} of 1 example", name=trial.name)
+            if n == 1
+            else say("{name} of {n} examples", name=trial.name, n=n)
+        )
+        trial.expect_shape(found, shape, what)
 
 
 @criterion(points=1, kind="robust")
@@ -296,9 +322,15 @@ def certain_and_wrong(trial: Trial) -> None:
         # A clamp at 1e-7, the least that float32 takes at 1, gives 15.9; PyTorch's gives 100.
         if not value >= 15:
             raise Failure(
-                f"{trial.name} of the probability {1 - target:g} with target {target:g}: "
-                f"found {value:.6g}, expected infinity, or 15.9 to 100 with a clamp",
-                "Clamp inside the log at 1e-7 or less, or leave the infinity.",
+                say(
+                    "{name} of the probability {p:g} with target {target:g}: found "
+                    "{value:.6g}, expected infinity, or 15.9 to 100 with a clamp",
+                    name=trial.name,
+                    p=1 - target,
+                    target=target,
+                    value=value,
+                ),
+                say("Clamp inside the log at 1e-7 or less, or leave the infinity."),
             )
 
 
@@ -307,7 +339,7 @@ def soft_targets(trial: Trial) -> None:
     """Targets between 0 and 1 weight the two terms."""
     probabilities, _ = draw(trial, 5)
     targets = trial.rng.uniform(0.1, 0.9, 5)
-    what = f"{trial.name} with targets between 0 and 1"
+    what = say("{name} with targets between 0 and 1", name=trial.name)
     compare(trial, trial.array(probabilities), trial.array(targets), what)
 
 
@@ -315,7 +347,7 @@ def soft_targets(trial: Trial) -> None:
 def integer_targets(trial: Trial) -> None:
     """Integer targets give the same losses as the floats they equal."""
     probabilities, targets = draw(trial, 5)
-    what = f"{trial.name} with targets of dtype int64"
+    what = say("{name} with targets of dtype int64", name=trial.name)
     compare(trial, trial.array(probabilities), targets.astype(np.int64), what)
 
 
@@ -324,4 +356,4 @@ def empty_batch(trial: Trial) -> None:
     """A batch of no examples has no losses, and their sum is 0."""
     if trial.reduction != "mean":
         nothing = trial.array(np.empty(0))
-        compare(trial, nothing, nothing.copy(), f"{trial.name} of an empty batch")
+        compare(trial, nothing, nothing.copy(), say("{name} of an empty batch", name=trial.name))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lossgrade import oracle
+from lossgrade.language import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,4 +66,11 @@ def draw_probabilities(
 
 def stack_of(rows: int, columns: int) -> str:
     """Describe a batch for a message."""
-    return f"{rows} example{'s' * (rows != 1)} of {columns} class{'es' * (columns != 1)}"
+    if columns == 1:
+        one, many = say("1 example of 1 class"), say("{rows} examples of 1 class", rows=rows)
+    else:
+        one, many = (
+            say("1 example of {columns} classes", columns=columns),
+            say("{rows} examples of {columns} classes", rows=rows, columns=columns),
+        )
+    return one if rows == 1 else many

@@ -9,6 +9,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import say
 from lossgrade.rubric import contract
 from lossgrade.rubric.cases import (
     Case,
@@ -22,29 +23,41 @@ from lossgrade.rubric.cases import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lossgrade.student import Returned
     from lossgrade.trial import Trial
 
 CONTRACT = (contract.keeps_library, contract.input_unchanged, contract.no_memory)
 
 
+def ask(trial: Trial, rows: NDArray[Any]) -> Returned:
+    """Call the function on (N, C) rows under its convention; a column of labels counts too."""
+    if trial.spec.examples == "single":
+        each = [trial.call(row) for row in rows]
+        for one in each:
+            trial.expect_shape(one, (), say("{name} of one example", name=trial.name))
+        return replace(each[0], values=np.array([one.values for one in each]))
+    found = trial.call(turned(trial, rows))
+    if found.shape == column(trial, len(rows)):
+        return replace(found, values=found.values.reshape(-1))
+    return found
+
+
+def turned(trial: Trial, rows: NDArray[Any]) -> NDArray[Any]:
+    """Return (N, C) rows with the classes on the axis that the function looks along."""
+    return rows if trial.spec.axis == 1 else np.ascontiguousarray(rows.T)
+
+
+def column(trial: Trial, n: int) -> tuple[int, int]:
+    """Return the shape of N labels whose class axis is kept."""
+    return (n, 1) if trial.spec.axis == 1 else (1, n)
+
+
 def compare(trial: Trial, rows: NDArray[Any], what: str = "", hint: str = "") -> None:
     """Expect the class index of the largest entry of each row; a column of them counts too."""
-    what = what or f"{trial.name} of {stack_of(*rows.shape)}"
-    found = trial.call(rows)
-    if found.shape == (len(rows), 1):
-        found = replace(found, values=found.values[:, 0])
+    what = what or say("{name} of {batch}", name=trial.name, batch=stack_of(*rows.shape))
+    found = ask(trial, rows)
     expected = oracle.class_label(rows)
-    suspects = {}
-    if rows.size:
-        suspects = {
-            "These are the smallest entries: take the largest.": oracle.class_label(-rows),
-            "This looks down the columns: take the largest entry of each row.": oracle.class_label(
-                rows, axis=0
-            ),
-            "This is the largest entry itself: return its index.": rows.max(axis=1),
-            "Labels start at 0.": expected + 1,
-        }
-    trial.expect(found, expected, what, hint=hint, tolerance=0, suspects=suspects)
+    trial.expect(found, expected, what, hint=hint, tolerance=0)
 
 
 def ordinary(trial: Trial) -> Case:
@@ -52,9 +65,15 @@ def ordinary(trial: Trial) -> Case:
     n, c = ordinary_shape(trial)
     rows = trial.array(draw_logits(trial, n, c))
     # Two classes at least win a row, so that a constant is told from an answer.
-    while len(set(oracle.class_label(rows).tolist())) == 1:
+    while n > 1 and len(set(oracle.class_label(rows).tolist())) == 1:
         rows = trial.array(draw_logits(trial, n, c))
-    return Case((rows,), oracle.class_label(rows), f"{trial.name} of {stack_of(n, c)}")
+    labels = oracle.class_label(rows)
+    what = say("{name} of {batch}", name=trial.name, batch=stack_of(n, c))
+    if trial.spec.examples == "single":
+        return Case((rows[0],), labels[0], what)
+    if trial.spec.result == "column":
+        return Case((turned(trial, rows),), labels.reshape(column(trial, n)), what)
+    return Case((turned(trial, rows),), labels, what)
 
 
 @criterion(points=2, kind="values")
@@ -63,7 +82,11 @@ def lecture_example(trial: Trial) -> None:
     for figure in trial.figures():
         inputs = figure.inputs
         rows = inputs["logits"] if "logits" in inputs else inputs["probabilities"]
-        compare(trial, trial.array(np.atleast_2d(rows)), f"{trial.name} of the lecture's example")
+        compare(
+            trial,
+            trial.array(np.atleast_2d(rows)),
+            say("{name} of the lecture's example", name=trial.name),
+        )
 
 
 @criterion(points=3, kind="values")
@@ -130,17 +153,17 @@ def ties_lowest_index(trial: Trial) -> None:
     compare(
         trial,
         rows[trial.rng.permutation(len(rows))],
-        f"{trial.name} of rows with ties",
-        "On a tie take the first of the largest entries, as argmax does.",
+        say("{name} of rows with ties", name=trial.name),
+        say("On a tie take the first of the largest entries, as argmax does."),
     )
 
 
 @criterion(points=1, kind="contract")
 def result_shape(trial: Trial) -> None:
     """There is one label for each example, in shape (N,)."""
-    for n, c in ((5, 3), (1, 4)):
-        rows = trial.array(draw_logits(trial, n, c))
-        trial.expect_shape(trial.call(rows), (n,), f"{trial.name} of {stack_of(n, c)}")
+    for trial.shape in ((5, 3), (1, 4)):
+        case = trial.ordinary()
+        trial.expect_shape(trial.call(*case.arguments), np.shape(case.expected), case.what)
 
 
 @criterion(points=1, kind="contract")
@@ -150,8 +173,12 @@ def integer_result(trial: Trial) -> None:
     found = trial.call(*case.arguments)
     if not found.dtype.lstrip("u").startswith("int"):
         raise Failure(
-            f"{case.what}: found dtype {found.dtype}, expected an integer dtype",
-            "Class labels are indices: return integers.",
+            say(
+                "{what}: found dtype {dtype}, expected an integer dtype",
+                what=case.what,
+                dtype=found.dtype,
+            ),
+            say("Class labels are indices: return integers."),
         )
 
 
@@ -163,10 +190,10 @@ def infinite_logits(trial: Trial) -> None:
     compare(trial, rows)
 
 
-@criterion(points=1, kind="robust")
+@criterion(points=1, kind="robust", when=lambda spec: spec.examples == "batch")
 def empty_batch(trial: Trial) -> None:
     """A batch of no examples gets no labels."""
-    compare(trial, trial.array(np.empty((0, 3))), f"{trial.name} of an empty batch")
+    compare(trial, trial.array(np.empty((0, 3))), say("{name} of an empty batch", name=trial.name))
 
 
 @criterion(points=1, kind="robust")

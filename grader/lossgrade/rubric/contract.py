@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import say
 
 if TYPE_CHECKING:
     from lossgrade.trial import Trial
@@ -20,10 +21,22 @@ def keeps_library(trial: Trial) -> None:
     # One number may come back as Python's own; in torch the gradient shows a detour all the same.
     number = np.ndim(case.expected) == 0 and found.container in ("float", "int")
     if found.library != trial.library and not number:
-        wanted = "a torch tensor" if trial.library == "torch" else "a NumPy array"
+        if trial.library == "torch":
+            raise Failure(
+                say(
+                    "{what}: returned a {container}, expected a torch tensor",
+                    what=case.what,
+                    container=found.container,
+                ),
+                say("Return a torch tensor, as you were given one."),
+            )
         raise Failure(
-            f"{case.what}: returned a {found.container}, expected {wanted}",
-            f"Return {wanted}, as you were given one.",
+            say(
+                "{what}: returned a {container}, expected a NumPy array",
+                what=case.what,
+                container=found.container,
+            ),
+            say("Return a NumPy array, as you were given one."),
         )
 
 
@@ -34,8 +47,12 @@ def float_result(trial: Trial) -> None:
     found = trial.call(*case.arguments)
     if not found.dtype.lstrip("b").startswith("float"):
         raise Failure(
-            f"{case.what}: found dtype {found.dtype}, expected a float dtype",
-            "Convert the result, for example with `.float()` or `.astype(float)`.",
+            say(
+                "{what}: found dtype {dtype}, expected a float dtype",
+                what=case.what,
+                dtype=found.dtype,
+            ),
+            say("Convert the result, for example with `.float()` or `.astype(float)`."),
         )
 
 
@@ -49,8 +66,12 @@ def input_unchanged(trial: Trial) -> None:
         left = after[place] if place < len(after) else None
         if left is None or not np.array_equal(left.values, before, equal_nan=True):
             raise Failure(
-                f"{trial.name} changed its argument number {place + 1} in place",
-                "Work on a copy: no `x -= ...`, `x[...] = ...`, `x.exp_()` on an argument.",
+                say(
+                    "{name} changed its argument number {number} in place",
+                    name=trial.name,
+                    number=place + 1,
+                ),
+                say("Work on a copy: no `x -= ...`, `x[...] = ...`, `x.exp_()` on an argument."),
             )
 
 
@@ -63,10 +84,10 @@ def no_memory(trial: Trial) -> None:
     before = trial.call(*first.arguments)
     trial.call(*second.arguments)
     after = trial.call(*first.arguments)
-    trial.expect_shape(after, before.shape, f"{first.what}, called again")
+    trial.expect_shape(after, before.shape, say("{what}, called again", what=first.what))
     trial.expect_values(
         after.values,
         before.values.astype(np.float64),
-        f"{first.what}, called again after another input",
-        hint="Is something kept between calls, or drawn at random?",
+        say("{what}, called again after another input", what=first.what),
+        hint=say("Is something kept between calls, or drawn at random?"),
     )

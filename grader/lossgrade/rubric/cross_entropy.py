@@ -10,6 +10,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import say
 from lossgrade.rubric import contract
 from lossgrade.rubric.cases import (
     Case,
@@ -35,9 +36,6 @@ CONTRACT = (
     contract.input_unchanged,
     contract.no_memory,
 )
-
-
-LOGARITHMS = {"e": "the natural logarithm", "2": "log2", "10": "log10"}
 
 
 def batched(spec: Any) -> bool:
@@ -66,6 +64,8 @@ def encoded(trial: Trial, targets: NDArray[Any], dtype: str = "") -> NDArray[Any
 
 def arguments(trial: Trial, predicted: NDArray[Any], targets: NDArray[Any]) -> tuple[Any, ...]:
     """Return both arguments in their order."""
+    if getattr(trial.spec, "axis", 1) == 0:
+        predicted, targets = np.ascontiguousarray(predicted.T), np.ascontiguousarray(targets.T)
     first = trial.spec.order == "prediction-first"
     return (predicted, targets) if first else (targets, predicted)
 
@@ -105,14 +105,19 @@ def ask(trial: Trial, predicted: NDArray[Any], targets: NDArray[Any]) -> Returne
     """Call the function on a batch, or on each example of it."""
     if batched(trial.spec):
         found = trial.call(*arguments(trial, predicted, targets))
-        if found.shape == (len(predicted), 1) and trial.reduction == "none":
+        if found.shape == column(trial, len(predicted)) and trial.reduction == "none":
             # A column of the right losses loses result_shape alone.
-            return replace(found, values=found.values[:, 0])
+            return replace(found, values=found.values.reshape(-1))
         return found
     each = [trial.call(*arguments(trial, p, t)) for p, t in zip(predicted, targets, strict=True)]
     for one in each:
-        trial.expect_shape(one, (), f"{trial.name} of one example")
+        trial.expect_shape(one, (), say("{name} of one example", name=trial.name))
     return replace(each[0], values=np.array([one.values for one in each]))
+
+
+def column(trial: Trial, n: int) -> tuple[int, int]:
+    """Return the shape of N losses whose class axis is kept."""
+    return (n, 1) if trial.spec.axis == 1 else (1, n)
 
 
 def due(trial: Trial, losses: NDArray[Any]) -> NDArray[Any]:
@@ -132,7 +137,12 @@ def compare(
     """Expect the losses of a prediction at `targets`: class probabilities (N, C)."""
     predicted = prediction(trial, log_probabilities, dtype)
     given = encoded(trial, targets, dtype)
-    what = what or f"{trial.name} of {stack_of(*predicted.shape)} ({predicted.dtype})"
+    what = what or say(
+        "{name} of {batch} ({dtype})",
+        name=trial.name,
+        batch=stack_of(*predicted.shape),
+        dtype=predicted.dtype,
+    )
     losses = reference(trial, predicted, given)
     found = ask(trial, predicted, given)
     trial.expect(
@@ -141,62 +151,7 @@ def compare(
         what,
         hint=hint,
         tolerance=tolerance,
-        suspects={**suspects(trial, losses), **other_formulas(trial, predicted, targets, losses)},
     )
-
-
-def suspects(trial: Trial, losses: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Return the results of common mistakes, by the hint that names each."""
-    right = due(trial, losses)
-    with np.errstate(over="ignore"):
-        named = {
-            "This is the loss with the opposite sign: the minus is missing.": -right,
-            "These are exp(loss): take the logarithm.": np.exp(right),
-        }
-    asked = trial.spec.log_base
-    for base, log in LOGARITHMS.items():
-        if base != asked:
-            wrong = right * (_ln(asked) / _ln(base))
-            named[f"This is the loss with {log}: use {LOGARITHMS[asked]}, not {log}."] = wrong
-    if batched(trial.spec) and losses.size > 1:
-        none = trial.reduction == "none"
-        every = "one loss for each example" if none else f"the {trial.reduction}"
-        for name, scalar in (("mean", losses.mean()), ("sum", losses.sum())):
-            if name != trial.reduction:
-                named[f"This is the {name} over the batch: return {every}."] = scalar
-        if none:
-            named["This is the mean of all losses, in each place: return each example's own."] = (
-                np.full_like(losses, losses.mean())
-            )
-    for figure in trial.figures():
-        constant = np.asarray(figure.expected, dtype=np.float64)
-        if not (right.shape == constant.shape and np.allclose(right, constant)):
-            named["These are the lecture's own figures, whatever the input."] = constant
-            break
-    return named
-
-
-def other_formulas(
-    trial: Trial, predicted: NDArray[Any], targets: NDArray[Any], losses: NDArray[Any]
-) -> dict[str, NDArray[Any]]:
-    """Return what other formulas give for probabilities (N, C), by the hint that names each."""
-    if trial.spec.prediction != "probabilities" or not losses.size:
-        return {}
-    p, t = predicted.astype(np.float64), targets.astype(np.float64)
-    n, c = p.shape
-    again = oracle.cross_entropy_from_logits(p, t)
-    formulas = {
-        "Softmax is applied again: the function is given probabilities already.": again,
-        "The logarithm is missing: this is minus the probability itself.": -(t * p).sum(axis=1),
-        "This is divided by the number of classes: sum over them.": losses / c,
-        "This is the squared error, not the cross entropy.": ((p - t) ** 2).sum(axis=1),
-        "This adds the terms of the wrong classes, as the binary form does.": (
-            oracle.binary_cross_entropy(p, t).sum(axis=1)
-        ),
-    }
-    if trial.reduction == "none" and n > 1:
-        formulas["This is divided by the number of examples: leave each loss whole."] = losses / n
-    return {hint: due(trial, wrong) for hint, wrong in formulas.items()}
 
 
 def _ln(base: str) -> float:
@@ -219,10 +174,15 @@ def ordinary(trial: Trial) -> Case:
     losses = reference(trial, predicted, given)
     if not batched(trial.spec):
         return Case(
-            arguments(trial, predicted[0], given[0]), losses[0], f"{trial.name} of one example"
+            arguments(trial, predicted[0], given[0]),
+            losses[0],
+            say("{name} of one example", name=trial.name),
         )
-    what = f"{trial.name} of {stack_of(*predicted.shape)}"
-    return Case(arguments(trial, predicted, given), due(trial, losses), what)
+    what = say("{name} of {batch}", name=trial.name, batch=stack_of(*predicted.shape))
+    expected = due(trial, losses)
+    if trial.spec.result == "column" and trial.reduction == "none":
+        expected = expected.reshape(column(trial, len(losses)))
+    return Case(arguments(trial, predicted, given), expected, what)
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -246,8 +206,14 @@ def lecture_losses(trial: Trial) -> None:
         key = (np.round(log_probabilities, 6).tobytes(), targets.tobytes())
         if key not in seen:
             seen.add(key)
-            says = f", which says {figure.spoken}" if figure.spoken else ""
-            what = f"{trial.name} of the lecture's example{says}"
+            if figure.spoken:
+                what = say(
+                    "{name} of the lecture's example, which says {spoken}",
+                    name=trial.name,
+                    spoken=figure.spoken,
+                )
+            else:
+                what = say("{name} of the lecture's example", name=trial.name)
             compare(trial, log_probabilities, np.atleast_2d(targets), what)
 
 
@@ -278,7 +244,7 @@ def one_example(trial: Trial) -> None:
 def square_batch(trial: Trial) -> None:
     """As many examples as classes have a loss for each example."""
     for n in (4, 6, 9):
-        hint = "Is the sum taken over the classes of each example?"
+        hint = say("Is the sum taken over the classes of each example?")
         compare(trial, *draw(trial, n, n), hint=hint)
 
 
@@ -306,8 +272,12 @@ def never_negative(trial: Trial) -> None:
     if not (values >= -1e-6).all():
         lowest = values.min() if not np.isnan(values).any() else np.nan
         raise Failure(
-            f"{trial.name} returned {lowest:.6g}, expected a loss of 0 or more",
-            "The log of a probability is negative: the loss is minus it.",
+            say(
+                "{name} returned {found:.6g}, expected a loss of 0 or more",
+                name=trial.name,
+                found=lowest,
+            ),
+            say("The log of a probability is negative: the loss is minus it."),
         )
 
 
@@ -323,7 +293,7 @@ def zero_at_certainty(trial: Trial) -> None:
     trial.expect(
         found,
         due(trial, np.zeros(n)),
-        f"{trial.name} where the true class has probability 1",
+        say("{name} where the true class has probability 1", name=trial.name),
         tolerance=1e-6,
     )
 
@@ -344,12 +314,12 @@ def only_true_class_counts(trial: Trial) -> None:
     given = encoded(trial, targets)
     before = ask(trial, prediction(trial, log_probabilities), given)
     after = ask(trial, prediction(trial, dealt), given)
-    trial.expect_shape(after, before.shape, f"{trial.name} of another prediction")
+    trial.expect_shape(after, before.shape, say("{name} of another prediction", name=trial.name))
     trial.expect_values(
         after.values,
         before.values.astype(np.float64),
-        f"{trial.name} with the wrong classes' probabilities dealt out anew",
-        hint="With a one-hot target the loss is -log of the true class's probability alone.",
+        say("{name} with the wrong classes' probabilities dealt out anew", name=trial.name),
+        hint=say("With a one-hot target the loss is -log of the true class's probability alone."),
     )
 
 
@@ -360,14 +330,14 @@ def example_permutation(trial: Trial) -> None:
     order = trial.rng.permutation(len(targets))
     predicted, given = prediction(trial, log_probabilities), encoded(trial, targets)
     before, after = ask(trial, predicted, given), ask(trial, predicted[order], given[order])
-    trial.expect_shape(after, before.shape, f"{trial.name} of reordered examples")
+    trial.expect_shape(after, before.shape, say("{name} of reordered examples", name=trial.name))
     expected = before.values
     if before.shape == (len(order),):
         expected = expected[order]
     trial.expect_values(
         after.values,
         expected.astype(np.float64),
-        f"{trial.name} with the examples in the order {order.tolist()}",
+        say("{name} with the examples in the order {order}", name=trial.name, order=order.tolist()),
     )
 
 
@@ -379,11 +349,11 @@ def class_permutation(trial: Trial) -> None:
     before = ask(trial, prediction(trial, log_probabilities), encoded(trial, targets))
     again = np.ascontiguousarray(log_probabilities[:, order])
     after = ask(trial, prediction(trial, again), encoded(trial, targets[:, order]))
-    trial.expect_shape(after, before.shape, f"{trial.name} of reordered classes")
+    trial.expect_shape(after, before.shape, say("{name} of reordered classes", name=trial.name))
     trial.expect_values(
         after.values,
         before.values.astype(np.float64),
-        f"{trial.name} with the classes in the order {order.tolist()}",
+        say("{name} with the classes in the order {order}", name=trial.name, order=order.tolist()),
     )
 
 
@@ -396,14 +366,22 @@ def repeated_batch(trial: Trial) -> None:
     twice = ask(trial, np.concatenate([predicted] * 2), np.concatenate([given] * 2))
     before = once.values.astype(np.float64)
     if trial.reduction == "none":
-        trial.expect_shape(once, (len(given),), f"{trial.name} of {stack_of(*predicted.shape)}")
+        trial.expect_shape(
+            once,
+            (len(given),),
+            say("{name} of {batch}", name=trial.name, batch=stack_of(*predicted.shape)),
+        )
     expected = {"none": np.concatenate([before] * 2) if before.ndim else before,
                 "mean": before, "sum": 2 * before}[trial.reduction]  # fmt: skip
     trial.expect(
         twice,
         expected,
-        f"{trial.name} of a batch given twice over ({trial.reduction})",
-        hint="The mean is the sum over N, the number of examples in the batch.",
+        say(
+            "{name} of a batch given twice over ({reduction})",
+            name=trial.name,
+            reduction=trial.reduction,
+        ),
+        hint=say("The mean is the sum over N, the number of examples in the batch."),
     )
 
 
@@ -425,8 +403,12 @@ def result_shape(trial: Trial) -> None:
         if not batched(trial.spec):
             predicted, given = predicted[0], given[0]
         found = trial.call(*arguments(trial, predicted, given))
-        shape = (n,) if batched(trial.spec) and trial.reduction == "none" else ()
-        trial.expect_shape(found, shape, f"{trial.name} of {stack_of(n, c)}")
+        shape: tuple[int, ...] = ()
+        if batched(trial.spec) and trial.reduction == "none":
+            shape = (n,) if trial.spec.result == "vector" else column(trial, n)
+        trial.expect_shape(
+            found, shape, say("{name} of {batch}", name=trial.name, batch=stack_of(n, c))
+        )
 
 
 @criterion(points=1, kind="robust", when=lambda spec: spec.prediction == "probabilities")
@@ -442,8 +424,8 @@ def zero_probabilities(trial: Trial) -> None:
         trial,
         log_probabilities,
         targets,
-        f"{trial.name} with a wrong class at probability 0",
-        "0 * log(0) is NaN in floating point: pick the true class, or clamp inside the log.",
+        say("{name} with a wrong class at probability 0", name=trial.name),
+        say("0 * log(0) is NaN in floating point: pick the true class, or clamp inside the log."),
     )
 
 
@@ -457,9 +439,13 @@ def certain_and_wrong(trial: Trial) -> None:
     # A clamp at 1e-8 gives 18.4, at 1e-15 34.5; the smallest float32 gives 103.
     if not value >= 15:
         raise Failure(
-            f"{trial.name} of a true class at probability 0: found {value:.6g}, "
-            "expected infinity, or 18 to 37 with a clamp",
-            "Clamp inside the log at 1e-8 or less, or leave the infinity.",
+            say(
+                "{name} of a true class at probability 0: found {value:.6g}, "
+                "expected infinity, or 18 to 37 with a clamp",
+                name=trial.name,
+                value=value,
+            ),
+            say("Clamp inside the log at 1e-8 or less, or leave the infinity."),
         )
 
 
@@ -473,7 +459,7 @@ def large_logits(trial: Trial) -> None:
             trial,
             logits,
             targets,
-            f"{trial.name} of net inputs as large as {scale:g}",
+            say("{name} of net inputs as large as {scale:g}", name=trial.name, scale=scale),
             # The loss is as large as the net inputs; float32 rounds it by 6e-8 of that, in each
             # of about four steps, and a sum adds three of them up.
             tolerance=max(trial.tolerance, 2e-6 * float(np.abs(logits).max())),
@@ -486,7 +472,12 @@ def large_logits(trial: Trial) -> None:
 def empty_batch(trial: Trial) -> None:
     """A batch of no examples has no losses, and their sum is 0."""
     if trial.reduction != "mean":
-        compare(trial, np.empty((0, 3)), np.empty((0, 3)), f"{trial.name} of an empty batch")
+        compare(
+            trial,
+            np.empty((0, 3)),
+            np.empty((0, 3)),
+            say("{name} of an empty batch", name=trial.name),
+        )
 
 
 @criterion(points=1, kind="robust", when=lambda spec: spec.targets != "class-probabilities")
@@ -497,5 +488,5 @@ def integer_targets(trial: Trial) -> None:
     given = encoded(trial, targets)
     small = given.astype(np.int32 if given.ndim == 1 else np.int64)
     expected = due(trial, reference(trial, predicted, given))
-    what = f"{trial.name} with targets of dtype {small.dtype}"
+    what = say("{name} with targets of dtype {dtype}", name=trial.name, dtype=small.dtype)
     trial.expect(ask(trial, predicted, small), expected, what)

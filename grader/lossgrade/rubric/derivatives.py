@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossgrade.language import say
 from lossgrade.rubric.gradients import (
     AUTOGRAD_TOLERANCE,
     DIFFERENCE_TOLERANCE,
@@ -69,7 +70,7 @@ def expect_gradient(
             *arguments(trial.array(given(at))), cotangent=cotangent, wrt=by
         )
         found = carried(by_argument.reshape(at.shape))
-        trial.expect_values(found, expected, what, tolerance=AUTOGRAD_TOLERANCE, hint=HINT)
+        trial.expect_values(found, expected, what, tolerance=AUTOGRAD_TOLERANCE, hint=say(HINT))
         return
 
     def weighted(z: NDArray[np.float64]) -> float:
@@ -79,7 +80,7 @@ def expect_gradient(
         return float((result.values.astype(np.float64).reshape(cotangent.shape) * cotangent).sum())
 
     found = central_differences(weighted, at)
-    trial.expect_values(found, expected, what, tolerance=DIFFERENCE_TOLERANCE, hint=HINT)
+    trial.expect_values(found, expected, what, tolerance=DIFFERENCE_TOLERANCE, hint=say(HINT))
 
 
 def _returns_plain_number(trial: Trial, arguments: tuple[Any, ...]) -> bool:

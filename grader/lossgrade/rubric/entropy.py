@@ -9,6 +9,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import later, say
 from lossgrade.rubric import scalar
 from lossgrade.rubric.cases import Case, draw_logits, draw_probabilities, ordinary_shape
 from lossgrade.rubric.derivatives import expect_gradient
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 CONTRACT = scalar.CONTRACT
 
-UNITS = {"e": "nats", "2": "bits", "10": "decimal digits"}
-ZERO_HINT = "0 * log(0) is NaN in floating point: leave the zeros out, or use xlogy."
+UNITS = {"e": later("nats"), "2": later("bits"), "10": later("decimal digits")}
+ZERO_HINT = later("0 * log(0) is NaN in floating point: leave the zeros out, or use xlogy.")
 
 
 def base(trial: Trial) -> float:
@@ -41,15 +42,21 @@ def reference(trial: Trial, p: NDArray[Any]) -> NDArray[np.float64]:
 
 def compare(trial: Trial, p: NDArray[Any], what: str = "", hint: str = "") -> None:
     """Expect the entropy of `p`."""
-    what = what or f"{trial.name} of {len(p)} outcomes ({p.dtype}), in {UNITS[trial.spec.log_base]}"
-    hint = hint or f"The logarithm has base {trial.spec.log_base}."
+    what = what or say(
+        "{name} of {n} outcomes ({dtype}), in {unit}",
+        name=trial.name,
+        n=len(p),
+        dtype=p.dtype,
+        unit=say(UNITS[trial.spec.log_base]),
+    )
+    hint = hint or say("The logarithm has base {base}.", base=trial.spec.log_base)
     scalar.compare(trial, (p,), reference(trial, p), what, hint=hint)
 
 
 def ordinary(trial: Trial) -> Case:
     """Draw the distribution of one call."""
     p = trial.array(draw(trial, ordinary_shape(trial)[1]))
-    return Case((p,), reference(trial, p), f"{trial.name} of {len(p)} outcomes")
+    return Case((p,), reference(trial, p), say("{name} of {n} outcomes", name=trial.name, n=len(p)))
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -60,7 +67,7 @@ def lecture_figures(trial: Trial) -> None:
     """The lecture's distributions have the lecture's entropies."""
     for figure in trial.figures():
         p = figure.inputs["probabilities"]
-        compare(trial, trial.array(p), f"{trial.name} of the lecture's {p}")
+        compare(trial, trial.array(p), say("{name} of the lecture's {p}", name=trial.name, p=p))
 
 
 @criterion(points=3, kind="values")
@@ -96,7 +103,9 @@ def zero_probabilities(trial: Trial) -> None:
     """0 log 0 counts as 0: outcomes of probability 0 add nothing."""
     p = np.concatenate([draw(trial, 3), np.zeros(2)])
     p = trial.array(trial.rng.permutation(p))
-    compare(trial, p, f"{trial.name} with two outcomes at probability 0", ZERO_HINT)
+    compare(
+        trial, p, say("{name} with two outcomes at probability 0", name=trial.name), say(ZERO_HINT)
+    )
 
 
 # --- laws ----------------------------------------------------------------------------------------
@@ -109,8 +118,13 @@ def never_negative(trial: Trial) -> None:
         found = scalar.ask(trial, trial.array(draw(trial, c)))
         if not found >= -trial.tolerance:
             raise Failure(
-                f"{trial.name} of {c} outcomes: found {found:.6g}, expected 0 or more",
-                "The log of a probability is negative: the entropy is minus their mean.",
+                say(
+                    "{name} of {c} outcomes: found {found:.6g}, expected 0 or more",
+                    name=trial.name,
+                    c=c,
+                    found=found,
+                ),
+                say("The log of a probability is negative: the entropy is minus their mean."),
             )
 
 
@@ -122,8 +136,8 @@ def uniform_is_log_c(trial: Trial) -> None:
             trial,
             (trial.array(np.full(c, 1 / c)),),
             math.log(c) / math.log(base(trial)),
-            f"{trial.name} of {c} equally likely outcomes",
-            hint=f"The logarithm has base {trial.spec.log_base}.",
+            say("{name} of {c} equally likely outcomes", name=trial.name, c=c),
+            hint=say("The logarithm has base {base}.", base=trial.spec.log_base),
         )
 
 
@@ -132,8 +146,8 @@ def certainty_is_zero(trial: Trial) -> None:
     """A certain outcome has the entropy 0, alone or among others."""
     for c in (5, 1):
         one_hot = oracle.one_hot(trial.rng.integers(0, c), c)
-        what = f"{trial.name} of a certain outcome, one of {c}"
-        scalar.compare(trial, (trial.array(one_hot),), 0.0, what, hint=ZERO_HINT)
+        what = say("{name} of a certain outcome, one of {c}", name=trial.name, c=c)
+        scalar.compare(trial, (trial.array(one_hot),), 0.0, what, hint=say(ZERO_HINT))
 
 
 @criterion(points=1)
@@ -145,7 +159,7 @@ def permutation(trial: Trial) -> None:
         trial,
         scalar.ask(trial, p[order]),
         scalar.ask(trial, p),
-        f"{trial.name} with the outcomes in the order {order.tolist()}",
+        say("{name} with the outcomes in the order {order}", name=trial.name, order=order.tolist()),
     )
 
 
@@ -159,8 +173,8 @@ def independent_pair(trial: Trial) -> None:
         trial,
         together,
         sum(apart),
-        f"{trial.name} of two independent experiments, against the sum of theirs",
-        hint="Sum over the outcomes; do not divide by their number.",
+        say("{name} of two independent experiments, against the sum of theirs", name=trial.name),
+        hint=say("Sum over the outcomes; do not divide by their number."),
     )
 
 
@@ -174,7 +188,7 @@ def gradient(trial: Trial) -> None:
         lambda given: (given,),
         logits,
         oracle.softmax_vjp(logits, -np.log(p) / math.log(base(trial))),
-        f"{trial.name} of the reference softmax: the gradient by the net inputs",
+        say("{name} of the reference softmax: the gradient by the net inputs", name=trial.name),
         given=oracle.softmax,
         carried=lambda by_p: oracle.softmax_vjp(logits, by_p),
     )
@@ -187,11 +201,16 @@ def gradient(trial: Trial) -> None:
 def tiny_probabilities(trial: Trial) -> None:
     """Probabilities as small as 1e-30 add next to nothing, and never NaN."""
     p = trial.array(trial.rng.permutation([1e-30, 1e-20, 1e-10, 0.25, 0.75]))
-    compare(trial, p, f"{trial.name} with probabilities as small as 1e-30")
+    compare(trial, p, say("{name} with probabilities as small as 1e-30", name=trial.name))
 
 
 @criterion(points=1, kind="robust")
 def integer_one_hot(trial: Trial) -> None:
     """A certain outcome given in integers has the entropy 0."""
     one_hot = oracle.one_hot(trial.rng.integers(0, 4), 4).astype(np.int64)
-    compare(trial, one_hot, f"{trial.name} of {one_hot.tolist()} (int64)", ZERO_HINT)
+    compare(
+        trial,
+        one_hot,
+        say("{name} of {p} (int64)", name=trial.name, p=one_hot.tolist()),
+        say(ZERO_HINT),
+    )

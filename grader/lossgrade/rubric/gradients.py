@@ -14,6 +14,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure
+from lossgrade.language import later, say
 from lossgrade.rubric.cases import draw_labels, draw_logits
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ DIFFERENCE_TOLERANCE = 1e-3
 # Autograd in float32 on probabilities above 0.02: 1 / p magnifies a rounding of 6e-8 fifty times.
 AUTOGRAD_TOLERANCE = 1e-4
 
-HINT = "Is every step from the input to the result differentiable, and is the formula right?"
+HINT = later("Is every step from the input to the result differentiable, and is the formula right?")
 
 
 def softmax_gradient(trial: Trial, ask: Callable[[Trial, NDArray[Any]], Returned]) -> None:
@@ -48,7 +49,9 @@ def softmax_gradient(trial: Trial, ask: Callable[[Trial, NDArray[Any]], Returned
     expected = oracle.cross_entropy_logits_gradient(logits, labels)
     # The derivative of the loss by the probabilities.
     cotangent = -oracle.one_hot(labels, logits.shape[1]) / probabilities
-    what = f"{trial.name} and the reference cross entropy: the gradient by the net inputs"
+    what = say(
+        "{name} and the reference cross entropy: the gradient by the net inputs", name=trial.name
+    )
 
     if trial.library == "torch":
         single, columns = trial.spec.examples == "single", trial.spec.axis == 0
@@ -59,16 +62,16 @@ def softmax_gradient(trial: Trial, ask: Callable[[Trial, NDArray[Any]], Returned
             given, weights = given.T.copy(), weights.T.copy()
         found = trial.gradient(given, cotangent=weights)
         found = found[np.newaxis] if single else found.T if columns else found
-        trial.expect_values(found, expected, what, tolerance=AUTOGRAD_TOLERANCE, hint=HINT)
+        trial.expect_values(found, expected, what, tolerance=AUTOGRAD_TOLERANCE, hint=say(HINT))
         return
 
     def loss(z: NDArray[np.float64]) -> float:
         p = ask(trial, z)
-        trial.expect_shape(p, z.shape, f"{trial.name} of float64 net inputs")
+        trial.expect_shape(p, z.shape, say("{name} of float64 net inputs", name=trial.name))
         return float((cotangent * p.values.astype(np.float64)).sum())
 
     found = central_differences(loss, logits)
-    trial.expect_values(found, expected, what, tolerance=DIFFERENCE_TOLERANCE, hint=HINT)
+    trial.expect_values(found, expected, what, tolerance=DIFFERENCE_TOLERANCE, hint=say(HINT))
 
 
 def central_differences(
@@ -85,7 +88,7 @@ def central_differences(
         step[place] = STEP
         gradient[place] = (function(at + step) - function(at - step)) / (2 * STEP)
     if not np.isfinite(gradient).all():
-        raise Failure("the result is NaN or infinite in an ordinary case", HINT)
+        raise Failure(say("the result is NaN or infinite in an ordinary case"), say(HINT))
     return gradient
 
 
@@ -113,7 +116,7 @@ def cross_entropy_gradient(
     if trial.spec.log_base != "e":
         scale /= np.log(float(trial.spec.log_base))
     expected = oracle.cross_entropy_logits_gradient(logits, labels) * scale
-    what = f"{trial.name} of the reference softmax: the gradient by the net inputs"
+    what = say("{name} of the reference softmax: the gradient by the net inputs", name=trial.name)
 
     def of(z: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
         return prediction(trial, oracle.log_softmax(z), "float64"), encoded(
@@ -127,16 +130,19 @@ def cross_entropy_gradient(
         place = 0 if trial.spec.order == "prediction-first" else 1
         size = n if trial.reduction == "none" and not single else 1
         weights = np.ones(size)
-        by_prediction = trial.gradient(*case, cotangent=weights, wrt=place).reshape(n, c)
+        by_prediction = trial.gradient(*case, cotangent=weights, wrt=place)
+        if trial.spec.axis == 0:
+            by_prediction = by_prediction.T
+        by_prediction = by_prediction.reshape(n, c)
         found = _by_logits(trial.spec.prediction, by_prediction, oracle.softmax(logits))
-        trial.expect_values(found, expected, what, tolerance=AUTOGRAD_TOLERANCE, hint=HINT)
+        trial.expect_values(found, expected, what, tolerance=AUTOGRAD_TOLERANCE, hint=say(HINT))
         return
 
     def loss(z: NDArray[np.float64]) -> float:
         return float(ask(trial, *of(z)).values.astype(np.float64).sum())
 
     found = central_differences(loss, logits)
-    trial.expect_values(found, expected, what, tolerance=DIFFERENCE_TOLERANCE, hint=HINT)
+    trial.expect_values(found, expected, what, tolerance=DIFFERENCE_TOLERANCE, hint=say(HINT))
 
 
 def _by_logits(

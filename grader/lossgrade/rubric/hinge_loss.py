@@ -8,6 +8,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import later, say
 from lossgrade.rubric import scalar
 from lossgrade.rubric.cases import Case, ordinary_shape
 from lossgrade.rubric.derivatives import expect_gradient
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 CONTRACT = scalar.CONTRACT
 
-HINT = "Add up max(0, 1 - y * h) over the examples; the targets y are -1 and 1."
+HINT = later("Add up max(0, 1 - y * h) over the examples; the targets y are -1 and 1.")
 
 
 def draw(trial: Trial, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -37,18 +38,18 @@ def draw(trial: Trial, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 def compare(
-    trial: Trial, targets: NDArray[Any], h: NDArray[Any], what: str = "", hint: str = HINT
+    trial: Trial, targets: NDArray[Any], h: NDArray[Any], what: str = "", hint: str = ""
 ) -> None:
     """Expect the hinge loss of what is given, rounding to its dtype included."""
-    what = what or f"{trial.name} of {len(h)} examples ({h.dtype})"
-    scalar.compare(trial, (targets, h), oracle.hinge_loss(h, targets), what, hint=hint)
+    what = what or say("{name} of {n} examples ({dtype})", name=trial.name, n=len(h), dtype=h.dtype)
+    scalar.compare(trial, (targets, h), oracle.hinge_loss(h, targets), what, hint=hint or say(HINT))
 
 
 def ordinary(trial: Trial) -> Case:
     """Draw the arguments of one call."""
     targets, h = map(trial.array, draw(trial, ordinary_shape(trial)[0]))
     expected = oracle.hinge_loss(h, targets)
-    return Case((targets, h), expected, f"{trial.name} of {len(h)} examples")
+    return Case((targets, h), expected, say("{name} of {n} examples", name=trial.name, n=len(h)))
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -60,7 +61,7 @@ def lecture_figures(trial: Trial) -> None:
     for figure in trial.figures():
         targets = trial.array(np.atleast_1d(figure.inputs["targets"]))
         h = trial.array(np.atleast_1d(figure.inputs["logits"]))
-        compare(trial, targets, h, f"{trial.name} of the lecture's example")
+        compare(trial, targets, h, say("{name} of the lecture's example", name=trial.name))
 
 
 @criterion(points=3, kind="values")
@@ -83,7 +84,7 @@ def one_example(trial: Trial) -> None:
     """A single example inside the margin costs 1 - y * h, whichever its target."""
     for target in trial.rng.permutation([-1.0, 1.0]):
         h = target * trial.rng.uniform(0.1, 0.7)
-        what = f"{trial.name} of y = {target:g}, h = {h:.3g}"
+        what = say("{name} of y = {target:g}, h = {h:.3g}", name=trial.name, target=target, h=h)
         compare(trial, trial.array([target]), trial.array([h]), what)
 
 
@@ -115,8 +116,12 @@ def never_negative(trial: Trial) -> None:
     found = scalar.ask(trial, trial.array(targets), trial.array(h))
     if not found >= 0:
         raise Failure(
-            f"{trial.name} returned {found:.6g}, expected a loss of 0 or more",
-            "max(0, ...) is taken of each example, before the sum.",
+            say(
+                "{name} returned {found:.6g}, expected a loss of 0 or more",
+                name=trial.name,
+                found=found,
+            ),
+            say("max(0, ...) is taken of each example, before the sum."),
         )
 
 
@@ -125,8 +130,8 @@ def zero_beyond_margin(trial: Trial) -> None:
     """The loss is 0 where every y * h is 1 or more."""
     targets, _ = draw(trial, 6)
     h = targets * np.concatenate([[1, 1], trial.rng.uniform(1.1, 5, 4)])
-    what = f"{trial.name} where every y * h is 1 or more"
-    scalar.compare(trial, (trial.array(targets), trial.array(h)), 0.0, what, hint=HINT)
+    what = say("{name} where every y * h is 1 or more", name=trial.name)
+    scalar.compare(trial, (trial.array(targets), trial.array(h)), 0.0, what, hint=say(HINT))
 
 
 @criterion(points=1)
@@ -134,9 +139,9 @@ def one_each_at_zero(trial: Trial) -> None:
     """An output of 0 costs 1 for each example."""
     for n in (4, 7):
         targets, _ = draw(trial, n)
-        what = f"{trial.name} of {n} outputs of 0"
+        what = say("{name} of {n} outputs of 0", name=trial.name, n=n)
         scalar.compare(
-            trial, (trial.array(targets), trial.array(np.zeros(n))), float(n), what, hint=HINT
+            trial, (trial.array(targets), trial.array(np.zeros(n))), float(n), what, hint=say(HINT)
         )
 
 
@@ -148,8 +153,8 @@ def signs_exchanged(trial: Trial) -> None:
         trial,
         scalar.ask(trial, -targets, -h),
         scalar.ask(trial, targets, h),
-        f"{trial.name} with the two classes exchanged",
-        hint="Only the product y * h counts.",
+        say("{name} with the two classes exchanged", name=trial.name),
+        hint=say("Only the product y * h counts."),
     )
 
 
@@ -162,8 +167,8 @@ def sum_of_parts(trial: Trial) -> None:
         trial,
         scalar.ask(trial, targets, h),
         sum(parts),
-        f"{trial.name} of 7 examples, against the sum of its first 3 and its last 4",
-        hint="Sum over the examples; do not divide by their number.",
+        say("{name} of 7 examples, against the sum of its first 3 and its last 4", name=trial.name),
+        hint=say("Sum over the examples; do not divide by their number."),
     )
 
 
@@ -176,7 +181,7 @@ def permutation(trial: Trial) -> None:
         trial,
         scalar.ask(trial, targets[order], h[order]),
         scalar.ask(trial, targets, h),
-        f"{trial.name} with the examples in the order {order.tolist()}",
+        say("{name} with the examples in the order {order}", name=trial.name, order=order.tolist()),
     )
 
 
@@ -189,7 +194,7 @@ def gradient(trial: Trial) -> None:
         lambda outputs: (targets.astype(outputs.dtype), outputs),
         h,
         np.where(targets * h < 1, -targets, 0.0),
-        f"the gradient of {trial.name} by h",
+        say("the gradient of {name} by h", name=trial.name),
         by=1,
     )
 
@@ -203,7 +208,7 @@ def large_outputs(trial: Trial) -> None:
     targets, _ = draw(trial, 6)
     # Whole numbers below 2**24 in total: exact in float32.
     h = np.round(trial.rng.uniform(-10_000, 10_000, 6))
-    what = f"{trial.name} of outputs as large as 10,000"
+    what = say("{name} of outputs as large as 10,000", name=trial.name)
     compare(trial, trial.array(targets), trial.array(h), what)
 
 
@@ -212,7 +217,7 @@ def infinite_outputs(trial: Trial) -> None:
     """An infinite output on the right side costs nothing."""
     targets, h = draw(trial, 5)
     h[0] = targets[0] * np.inf
-    what = f"{trial.name} with an infinite output on the right side"
+    what = say("{name} with an infinite output on the right side", name=trial.name)
     compare(trial, trial.array(targets), trial.array(h), what)
 
 
@@ -220,7 +225,7 @@ def infinite_outputs(trial: Trial) -> None:
 def integer_targets(trial: Trial) -> None:
     """Integer targets have the loss of the floats they equal."""
     targets, h = draw(trial, 5)
-    what = f"{trial.name} with targets of dtype int64"
+    what = say("{name} with targets of dtype int64", name=trial.name)
     compare(trial, targets.astype(np.int64), trial.array(h), what)
 
 
@@ -228,4 +233,4 @@ def integer_targets(trial: Trial) -> None:
 def empty_batch(trial: Trial) -> None:
     """A batch of no examples costs 0."""
     nothing = trial.array(np.empty(0))
-    compare(trial, nothing, nothing.copy(), f"{trial.name} of an empty batch")
+    compare(trial, nothing, nothing.copy(), say("{name} of an empty batch", name=trial.name))

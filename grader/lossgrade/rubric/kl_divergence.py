@@ -9,6 +9,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import later, say
 from lossgrade.rubric import scalar
 from lossgrade.rubric.cases import Case, draw_logits, ordinary_shape
 from lossgrade.rubric.derivatives import expect_gradient
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 CONTRACT = scalar.CONTRACT
 
-HINT = "KL(p || q) is the sum of p * log(p / q), with the natural log and p the first argument."
+HINT = later(
+    "KL(p || q) is the sum of p * log(p / q), with the natural log and p the first argument."
+)
 
 
 def draw_apart(trial: Trial, c: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -32,20 +35,18 @@ def draw_apart(trial: Trial, c: int) -> tuple[NDArray[np.float64], NDArray[np.fl
             return p, q
 
 
-def compare(
-    trial: Trial, p: NDArray[Any], q: NDArray[Any], what: str = "", hint: str = HINT
-) -> None:
+def compare(trial: Trial, p: NDArray[Any], q: NDArray[Any], what: str = "", hint: str = "") -> None:
     """Expect KL(p || q) of what the function is given, rounding to its dtype included."""
-    what = what or f"{trial.name} of {len(p)} outcomes ({p.dtype})"
+    what = what or say("{name} of {n} outcomes ({dtype})", name=trial.name, n=len(p), dtype=p.dtype)
     expected = oracle.kl_divergence(p.astype(np.float64), q.astype(np.float64))
-    scalar.compare(trial, (p, q), expected, what, hint=hint)
+    scalar.compare(trial, (p, q), expected, what, hint=hint or say(HINT))
 
 
 def ordinary(trial: Trial) -> Case:
     """Draw the distributions of one call."""
     p, q = map(trial.array, draw_apart(trial, ordinary_shape(trial)[1]))
     expected = oracle.kl_divergence(p.astype(np.float64), q.astype(np.float64))
-    return Case((p, q), expected, f"{trial.name} of {len(p)} outcomes")
+    return Case((p, q), expected, say("{name} of {n} outcomes", name=trial.name, n=len(p)))
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -56,7 +57,7 @@ def lecture_figures(trial: Trial) -> None:
     """The lecture's distributions have the lecture's divergences."""
     for figure in trial.figures():
         p, q = figure.inputs["targets"], figure.inputs["probabilities"]
-        what = f"{trial.name} of the lecture's p = {p}, q = {q}"
+        what = say("{name} of the lecture's p = {p}, q = {q}", name=trial.name, p=p, q=q)
         compare(trial, trial.array(p), trial.array(q), what)
 
 
@@ -96,8 +97,8 @@ def zero_probabilities(trial: Trial) -> None:
     order = trial.rng.permutation(5)
     # One outcome at 0 in p alone, one in both.
     p, q = np.concatenate([p, [0, 0]])[order], np.concatenate([q, [0]])[order]
-    what = f"{trial.name} with an outcome at 0 in p, and one at 0 in both"
-    compare(trial, trial.array(p), trial.array(q), what, ZERO_HINT)
+    what = say("{name} with an outcome at 0 in p, and one at 0 in both", name=trial.name)
+    compare(trial, trial.array(p), trial.array(q), what, say(ZERO_HINT))
 
 
 # --- laws ----------------------------------------------------------------------------------------
@@ -111,9 +112,14 @@ def never_negative(trial: Trial) -> None:
         found = scalar.ask(trial, trial.array(p), trial.array(q))
         if not found > 0:
             raise Failure(
-                f"{trial.name} of two different distributions of {c} outcomes: found {found:.6g}, "
-                "expected more than 0",
-                "Is it p * log(p / q), summed over all outcomes?",
+                say(
+                    "{name} of two different distributions of {c} outcomes: found "
+                    "{found:.6g}, expected more than 0",
+                    name=trial.name,
+                    c=c,
+                    found=found,
+                ),
+                say("Is it p * log(p / q), summed over all outcomes?"),
             )
 
 
@@ -121,7 +127,9 @@ def never_negative(trial: Trial) -> None:
 def zero_when_equal(trial: Trial) -> None:
     """The divergence of a distribution from itself is 0."""
     p = trial.array(draw(trial, 5))
-    scalar.compare(trial, (p, p.copy()), 0.0, f"{trial.name} of p and p", hint=HINT)
+    scalar.compare(
+        trial, (p, p.copy()), 0.0, say("{name} of p and p", name=trial.name), hint=say(HINT)
+    )
 
 
 @criterion(points=1)
@@ -131,9 +139,14 @@ def asymmetric(trial: Trial) -> None:
     one, other = scalar.ask(trial, p, q), scalar.ask(trial, q, p)
     if not abs(one - other) > 1e-3:  # 0.01 by the choice of p and q
         raise Failure(
-            f"{trial.name} gives {one:.6g} for (p, q) and {other:.6g} for (q, p), "
-            "expected two numbers that differ",
-            "The divergence weights the logs by its first argument alone.",
+            say(
+                "{name} gives {one:.6g} for (p, q) and {other:.6g} for (q, p), "
+                "expected two numbers that differ",
+                name=trial.name,
+                one=one,
+                other=other,
+            ),
+            say("The divergence weights the logs by its first argument alone."),
         )
 
 
@@ -146,8 +159,8 @@ def cross_entropy_less_entropy(trial: Trial) -> None:
         trial,
         (p, q),
         oracle.cross_entropy(predictions, targets) - oracle.entropy(targets),
-        f"{trial.name} of 5 outcomes, against H(p, q) - H(p)",
-        hint=HINT,
+        say("{name} of 5 outcomes, against H(p, q) - H(p)", name=trial.name),
+        hint=say(HINT),
     )
 
 
@@ -159,8 +172,8 @@ def from_uniform(trial: Trial) -> None:
         trial,
         (p, trial.array(np.full(6, 1 / 6))),
         math.log(6) - oracle.entropy(p.astype(np.float64)),
-        f"{trial.name} of p and 6 equally likely outcomes",
-        hint=HINT,
+        say("{name} of p and 6 equally likely outcomes", name=trial.name),
+        hint=say(HINT),
     )
 
 
@@ -173,8 +186,8 @@ def certain_p(trial: Trial) -> None:
         trial,
         (trial.array(oracle.one_hot(true, 4)), q),
         -math.log(q[true]),
-        f"{trial.name} of a one-hot p",
-        hint=ZERO_HINT,
+        say("{name} of a one-hot p", name=trial.name),
+        hint=say(ZERO_HINT),
     )
 
 
@@ -187,7 +200,7 @@ def permutation(trial: Trial) -> None:
         trial,
         scalar.ask(trial, p[order], q[order]),
         scalar.ask(trial, p, q),
-        f"{trial.name} with the outcomes in the order {order.tolist()}",
+        say("{name} with the outcomes in the order {order}", name=trial.name, order=order.tolist()),
     )
 
 
@@ -201,7 +214,10 @@ def gradient(trial: Trial) -> None:
         lambda q: (p.astype(q.dtype), q),
         logits,
         oracle.softmax(logits) - p,
-        f"{trial.name} of p and the reference softmax: the gradient by the net inputs of q",
+        say(
+            "{name} of p and the reference softmax: the gradient by the net inputs of q",
+            name=trial.name,
+        ),
         by=1,
         given=oracle.softmax,
         carried=lambda by_q: oracle.softmax_vjp(logits, by_q),
@@ -220,9 +236,13 @@ def impossible_outcome(trial: Trial) -> None:
     # Half of what a clamp at 1e-8 gives, 18.4, less log 2.
     if not found >= 8:
         raise Failure(
-            f"{trial.name} with q = 0 where p = 0.5: found {found:.6g}, "
-            "expected infinity, or 8.5 to 18 with a clamp",
-            "Clamp inside the log at 1e-8 or less, or leave the infinity.",
+            say(
+                "{name} with q = 0 where p = 0.5: found {found:.6g}, expected "
+                "infinity, or 8.5 to 18 with a clamp",
+                name=trial.name,
+                found=found,
+            ),
+            say("Clamp inside the log at 1e-8 or less, or leave the infinity."),
         )
 
 
@@ -239,5 +259,9 @@ def integer_p(trial: Trial) -> None:
     """A one-hot p of integers has the divergence of the floats it equals."""
     p = oracle.one_hot(int(trial.rng.integers(4)), 4).astype(np.int64)
     compare(
-        trial, p, trial.array(draw(trial, 4)), f"{trial.name} of a one-hot p (int64)", ZERO_HINT
+        trial,
+        p,
+        trial.array(draw(trial, 4)),
+        say("{name} of a one-hot p (int64)", name=trial.name),
+        say(ZERO_HINT),
     )

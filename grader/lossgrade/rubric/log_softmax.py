@@ -9,6 +9,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import say
 from lossgrade.rubric.cases import draw_labels, draw_logits, ordinary_shape, stack_of
 from lossgrade.rubric.derivatives import expect_gradient
 from lossgrade.rubric.softmax import (
@@ -62,16 +63,27 @@ def rows_exponentiate_to_1(trial: Trial) -> None:
     """exp(log_softmax(z)) sums to 1 over the classes of each example."""
     n, c = ordinary_shape(trial)
     found = ask(trial, trial.array(draw_logits(trial, n, c)))
-    trial.expect_shape(found, (n, c), f"{trial.name} of {stack_of(n, c)}")
+    trial.expect_shape(
+        found, (n, c), say("{name} of {batch}", name=trial.name, batch=stack_of(n, c))
+    )
     # Garbage may overflow: an infinite sum fails.
     with np.errstate(over="ignore"):
         totals = np.exp(found.values.astype(np.float64)).sum(axis=1)
     for row, total in enumerate(totals):
         if not abs(total - 1) <= trial.tolerance:
             raise Failure(
-                f"{trial.name}, row {row}: its probabilities sum to {total:.6g}, "
-                f"expected 1 within {trial.tolerance:.0e}",
-                "Is it the natural log, and is the sum taken over the classes of the same example?",
+                say(
+                    "{name}, row {row}: its probabilities sum to {total:.6g}, "
+                    "expected 1 within {tolerance:.0e}",
+                    name=trial.name,
+                    row=row,
+                    total=total,
+                    tolerance=trial.tolerance,
+                ),
+                say(
+                    "Is it the natural log, and is the sum taken over the classes "
+                    "of the same example?"
+                ),
             )
 
 
@@ -84,8 +96,12 @@ def never_positive(trial: Trial) -> None:
     above = ~(values <= trial.tolerance)
     if above.any():
         raise Failure(
-            f"{trial.name} returned {values[above][0]:.6g}, expected every entry at 0 or below",
-            "A probability is at most 1, so its log is at most 0.",
+            say(
+                "{name} returned {found:.6g}, expected every entry at 0 or below",
+                name=trial.name,
+                found=values[above][0],
+            ),
+            say("A probability is at most 1, so its log is at most 0."),
         )
 
 
@@ -94,13 +110,19 @@ def differences_kept(trial: Trial) -> None:
     """Two classes differ by as much in their log-probabilities as in their net inputs."""
     logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
     found = ask(trial, logits)
-    trial.expect_shape(found, logits.shape, f"{trial.name} of {stack_of(*logits.shape)}")
+    trial.expect_shape(
+        found,
+        logits.shape,
+        say("{name} of {batch}", name=trial.name, batch=stack_of(*logits.shape)),
+    )
     values, given = found.values.astype(np.float64), logits.astype(np.float64)
     trial.expect_values(
         values[:, 1:] - values[:, :1],
         given[:, 1:] - given[:, :1],
-        f"{trial.name}: the log-probability of each class less that of class 0",
-        hint="The same number, log of the sum of exp(z), is taken from all classes of an example.",
+        say("{name}: the log-probability of each class less that of class 0", name=trial.name),
+        hint=say(
+            "The same number, log of the sum of exp(z), is taken from all classes of an example."
+        ),
     )
 
 
@@ -120,7 +142,7 @@ def gradient(trial: Trial) -> None:
         lambda z: (z,),
         turned(logits),
         turned(oracle.cross_entropy_logits_gradient(logits, labels)),
-        f"{trial.name} and the reference loss: the gradient by the net inputs",
+        say("{name} and the reference loss: the gradient by the net inputs", name=trial.name),
         weights=turned(-oracle.one_hot(labels, 4)),
     )
 
@@ -140,9 +162,11 @@ def large_logits(trial: Trial) -> None:
         compare(
             trial,
             trial.array(logits),
-            f"{trial.name} of net inputs as large as {size:g}",
-            "Do not take the log of softmax, where a probability may be 0: "
-            "z - max - log(sum(exp(z - max))) stays finite.",
+            say("{name} of net inputs as large as {size:g}", name=trial.name, size=size),
+            say(
+                "Do not take the log of softmax, where a probability may be 0: "
+                "z - max - log(sum(exp(z - max))) stays finite."
+            ),
             tolerance=max(trial.tolerance, 5e-7 * size),
         )
 
@@ -152,4 +176,4 @@ def infinite_logits(trial: Trial) -> None:
     """A net input of minus infinity gives the log-probability minus infinity."""
     logits = trial.array(draw_logits(trial, 3, 4))
     logits[1, 2] = logits[2, 0] = -math.inf
-    compare(trial, logits, f"{trial.name} of net inputs with -inf among them")
+    compare(trial, logits, say("{name} of net inputs with -inf among them", name=trial.name))

@@ -8,6 +8,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import later, say
 from lossgrade.rubric import scalar
 from lossgrade.rubric.cases import Case, ordinary_shape
 from lossgrade.rubric.derivatives import expect_gradient
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 CONTRACT = scalar.CONTRACT
 
-HINT = "Square each difference, add them all up, and divide by how many there are."
+HINT = later("Square each difference, add them all up, and divide by how many there are.")
 
 
 def draw(trial: Trial, *shape: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -35,9 +36,14 @@ def compare(
     what: str = "",
 ) -> None:
     """Expect the mean squared error of what is given, rounding to its dtype included."""
-    what = what or f"{trial.name} of shape {targets.shape} ({targets.dtype})"
+    what = what or say(
+        "{name} of shape {shape} ({dtype})",
+        name=trial.name,
+        shape=targets.shape,
+        dtype=targets.dtype,
+    )
     expected = oracle.mean_squared_error(predictions, targets)
-    scalar.compare(trial, (targets, predictions), expected, what, hint=HINT)
+    scalar.compare(trial, (targets, predictions), expected, what, hint=say(HINT))
 
 
 def ordinary(trial: Trial) -> Case:
@@ -45,7 +51,11 @@ def ordinary(trial: Trial) -> Case:
     n, c = ordinary_shape(trial)
     targets, predictions = map(trial.array, draw(trial, n, c))
     expected = oracle.mean_squared_error(predictions, targets)
-    return Case((targets, predictions), expected, f"{trial.name} of shape {(n, c)}")
+    return Case(
+        (targets, predictions),
+        expected,
+        say("{name} of shape {shape}", name=trial.name, shape=(n, c)),
+    )
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -57,7 +67,9 @@ def lecture_figures(trial: Trial) -> None:
     for figure in trial.figures():
         targets = trial.array(figure.inputs["targets"])
         predictions = trial.array(figure.inputs["probabilities"])
-        compare(trial, targets, predictions, f"{trial.name} of the lecture's example")
+        compare(
+            trial, targets, predictions, say("{name} of the lecture's example", name=trial.name)
+        )
 
 
 @criterion(points=3, kind="values")
@@ -109,7 +121,7 @@ def symmetric(trial: Trial) -> None:
         trial,
         scalar.ask(trial, predictions, targets),
         scalar.ask(trial, targets, predictions),
-        f"{trial.name} with its arguments exchanged",
+        say("{name} with its arguments exchanged", name=trial.name),
     )
 
 
@@ -119,8 +131,12 @@ def zero_when_equal(trial: Trial) -> None:
     for shape in ((6,), (3, 4)):
         targets, _ = draw(trial, *shape)
         given = trial.array(targets)
-        what = f"{trial.name} of predictions that equal the targets, shape {shape}"
-        scalar.compare(trial, (given, given.copy()), 0.0, what, hint=HINT)
+        what = say(
+            "{name} of predictions that equal the targets, shape {shape}",
+            name=trial.name,
+            shape=shape,
+        )
+        scalar.compare(trial, (given, given.copy()), 0.0, what, hint=say(HINT))
 
 
 @criterion(points=1)
@@ -132,10 +148,13 @@ def positive_when_different(trial: Trial) -> None:
         predictions[trial.rng.integers(5)] += sign * trial.rng.uniform(0.5, 2)
         found = scalar.ask(trial, trial.array(targets), trial.array(predictions))
         if not found > 0:
+            if sign > 0:
+                what = say("{name} with one of 5 predictions too large", name=trial.name)
+            else:
+                what = say("{name} with one of 5 predictions too small", name=trial.name)
             raise Failure(
-                f"{trial.name} with one of 5 predictions too {'large' if sign > 0 else 'small'}: "
-                f"found {found:.6g}, expected more than 0",
-                "Square each difference before you add: otherwise they cancel.",
+                say("{what}: found {found:.6g}, expected more than 0", what=what, found=found),
+                say("Square each difference before you add: otherwise they cancel."),
             )
 
 
@@ -148,8 +167,8 @@ def shift_invariance(trial: Trial) -> None:
         trial,
         scalar.ask(trial, trial.array(targets + shift), trial.array(predictions + shift)),
         scalar.ask(trial, trial.array(targets), trial.array(predictions)),
-        f"{trial.name} after adding {shift:.3g} to both arguments",
-        hint="Only the difference of the two counts.",
+        say("{name} after adding {shift:.3g} to both arguments", name=trial.name, shift=shift),
+        hint=say("Only the difference of the two counts."),
     )
 
 
@@ -161,8 +180,10 @@ def quadratic(trial: Trial) -> None:
         trial,
         scalar.ask(trial, trial.array(2 * targets), trial.array(2 * predictions)),
         4 * scalar.ask(trial, trial.array(targets), trial.array(predictions)),
-        f"{trial.name} with both arguments doubled, against four times the error",
-        hint="The difference is squared, neither its absolute value taken nor a root of the mean.",
+        say("{name} with both arguments doubled, against four times the error", name=trial.name),
+        hint=say(
+            "The difference is squared, neither its absolute value taken nor a root of the mean."
+        ),
     )
 
 
@@ -174,8 +195,8 @@ def repeated_entries(trial: Trial) -> None:
         trial,
         scalar.ask(trial, np.tile(targets, 2), np.tile(predictions, 2)),
         scalar.ask(trial, targets, predictions),
-        f"{trial.name} of entries given twice over",
-        hint="Divide the sum by the number of entries.",
+        say("{name} of entries given twice over", name=trial.name),
+        hint=say("Divide the sum by the number of entries."),
     )
 
 
@@ -188,8 +209,11 @@ def permutation(trial: Trial) -> None:
         trial,
         scalar.ask(trial, targets.ravel()[order], predictions.ravel()[order]),
         scalar.ask(trial, targets, predictions),
-        f"{trial.name} of 12 entries in another order, against the matrix of shape (3, 4)",
-        hint="Average over all entries, whatever the shape.",
+        say(
+            "{name} of 12 entries in another order, against the matrix of shape (3, 4)",
+            name=trial.name,
+        ),
+        hint=say("Average over all entries, whatever the shape."),
     )
 
 
@@ -202,7 +226,7 @@ def gradient(trial: Trial) -> None:
         lambda h: (targets.astype(h.dtype), h),
         predictions,
         2 * (predictions - targets) / 6,
-        f"the gradient of {trial.name} by the predictions",
+        say("the gradient of {name} by the predictions", name=trial.name),
         by=1,
     )
 
@@ -215,7 +239,7 @@ def large_values(trial: Trial) -> None:
     """Entries as large as 10,000 have the right error."""
     # Whole numbers whose differences are small: nothing is rounded, unless squares are
     # subtracted instead of differences squared.
-    what = f"{trial.name} of entries as large as 10,000 whose differences are small"
+    what = say("{name} of entries as large as 10,000 whose differences are small", name=trial.name)
     for size in (8, 16, 32):
         targets = np.round(trial.rng.uniform(-10_000, 10_000, size))
         predictions = targets + trial.rng.integers(-3, 4, size)

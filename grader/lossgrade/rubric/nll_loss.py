@@ -12,6 +12,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import criterion
+from lossgrade.language import say
 from lossgrade.rubric.cases import draw_labels, draw_probabilities
 from lossgrade.rubric.cross_entropy import (
     CONTRACT,
@@ -89,8 +90,8 @@ def tiny_probabilities(trial: Trial) -> None:
             trial,
             log_probabilities,
             oracle.one_hot(labels, 3),
-            f"{trial.name} of log-probabilities as low as -20,000",
-            "They are logarithms already: take neither exp nor log of them.",
+            say("{name} of log-probabilities as low as -20,000", name=trial.name),
+            say("They are logarithms already: take neither exp nor log of them."),
         )
 
 
@@ -101,13 +102,16 @@ def impossible_classes(trial: Trial) -> None:
     targets = oracle.one_hot(labels, 4)
     probabilities = draw_probabilities(trial, 3, 4, labels)
     with np.errstate(divide="ignore"):
-        for shift, says in ((1, "a wrong"), (0, "the true")):
+        for shift, what in (
+            (1, say("{name} with a wrong class at a log-probability of -inf", name=trial.name)),
+            (0, say("{name} with the true class at a log-probability of -inf", name=trial.name)),
+        ):
             probabilities[np.arange(3), (labels + shift) % 4] = 0
             log_probabilities = np.log(probabilities / probabilities.sum(axis=1, keepdims=True))
             compare(
                 trial,
                 log_probabilities,
                 targets,
-                f"{trial.name} with {says} class at a log-probability of -inf",
-                "0 * -inf is NaN in floating point: pick the true class by its index.",
+                what,
+                say("0 * -inf is NaN in floating point: pick the true class by its index."),
             )

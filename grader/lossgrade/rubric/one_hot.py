@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import say
 from lossgrade.rubric import contract
 from lossgrade.rubric.cases import Case, draw_labels, ordinary_shape, stack_of
 
@@ -27,7 +29,11 @@ CONTRACT = (
 
 def arguments(trial: Trial, targets: NDArray[Any], num_classes: int) -> tuple[Any, ...]:
     """Return what the function is called with under the assignment's convention."""
-    return (targets, num_classes) if trial.spec.classes == "argument" else (targets,)
+    given = int(targets) if np.ndim(targets) == 0 else targets
+    if trial.spec.classes == "from-targets":
+        return (given,)
+    first = trial.spec.order == "targets-first"
+    return (given, num_classes) if first else (num_classes, given)
 
 
 def classes(trial: Trial, targets: NDArray[Any], num_classes: int) -> int:
@@ -37,22 +43,35 @@ def classes(trial: Trial, targets: NDArray[Any], num_classes: int) -> int:
 
 def encode(trial: Trial, targets: NDArray[Any], num_classes: int) -> tuple[Returned, int]:
     """Call the function; return its matrix and how many columns are due."""
+    columns = classes(trial, targets, num_classes)
+    if trial.spec.examples == "single":
+        rows = [trial.call(*arguments(trial, each, num_classes)) for each in targets]
+        for row in rows:
+            trial.expect_shape(row, (columns,), say("{name} of one label", name=trial.name))
+        return replace(rows[0], values=np.stack([row.values for row in rows])), columns
     found = trial.call(*arguments(trial, targets, num_classes))
-    return found, classes(trial, targets, num_classes)
+    return (replace(found, values=found.values.T) if trial.spec.axis == 0 else found), columns
 
 
 def compare(trial: Trial, targets: NDArray[Any], num_classes: int) -> None:
     """Expect the one-hot rows of `targets`."""
     found, columns = encode(trial, targets, num_classes)
-    shown = f"labels {targets.tolist()}" if targets.size <= 8 else stack_of(targets.size, columns)
     rows = oracle.one_hot(targets, columns)
-    suspects = {
-        "Rows and columns are swapped: one row for each example.": rows.T,
-        "Labels start at 0: label k belongs in column k.": np.roll(rows, -1, axis=1),
-        "The label itself stands there: put a 1 in its place.": rows * targets[:, np.newaxis],
-    }
-    what = f"{trial.name} of {shown}, C={columns}"
-    trial.expect(found, rows, what, suspects=suspects)
+    if targets.size <= 8:
+        what = say(
+            "{name} of labels {labels}, C={columns}",
+            name=trial.name,
+            labels=targets.tolist(),
+            columns=columns,
+        )
+    else:
+        what = say(
+            "{name} of {batch}, C={columns}",
+            name=trial.name,
+            batch=stack_of(targets.size, columns),
+            columns=columns,
+        )
+    trial.expect(found, rows, what)
 
 
 def ordinary(trial: Trial) -> Case:
@@ -60,8 +79,16 @@ def ordinary(trial: Trial) -> Case:
     n, c = ordinary_shape(trial)
     targets = draw_labels(trial, n, c)
     columns = classes(trial, targets, c)
-    what = f"{trial.name} of labels {targets.tolist()}, C={columns}"
-    return Case(arguments(trial, targets, c), oracle.one_hot(targets, columns), what)
+    what = say(
+        "{name} of labels {labels}, C={columns}",
+        name=trial.name,
+        labels=targets.tolist(),
+        columns=columns,
+    )
+    rows = oracle.one_hot(targets, columns)
+    if trial.spec.examples == "single":
+        return Case(arguments(trial, targets[0], c), rows[0], what)
+    return Case(arguments(trial, targets, c), rows.T if trial.spec.axis == 0 else rows, what)
 
 
 @criterion(points=2, kind="values")
@@ -122,14 +149,27 @@ def one_1_per_row(trial: Trial) -> None:
     n, c = ordinary_shape(trial)
     found, _ = encode(trial, draw_labels(trial, n, c), c)
     if len(found.shape) != 2 or found.shape[0] != n:
-        raise Failure(f"{trial.name} of {n} labels: found shape {found.shape}, expected {n} rows")
+        raise Failure(
+            say(
+                "{name} of {n} labels: found shape {shape}, expected {n} rows",
+                name=trial.name,
+                n=n,
+                shape=found.shape,
+            )
+        )
     for row, entries in enumerate(found.values.astype(np.float64)):
         ones, zeros = int((entries == 1).sum()), int((entries == 0).sum())
         if ones != 1 or ones + zeros != entries.size:
             raise Failure(
-                f"{trial.name}, row {row}: found {ones} ones and {entries.size - ones - zeros} "
-                "entries that are neither 0 nor 1, expected exactly one 1 among zeros",
-                "Put a 1 at the label's column of each row.",
+                say(
+                    "{name}, row {row}: found {ones} ones and {others} entries "
+                    "that are neither 0 nor 1, expected exactly one 1 among zeros",
+                    name=trial.name,
+                    row=row,
+                    ones=ones,
+                    others=entries.size - ones - zeros,
+                ),
+                say("Put a 1 at the label's column of each row."),
             )
 
 
@@ -140,17 +180,30 @@ def argmax_gives_labels_back(trial: Trial) -> None:
     targets = draw_labels(trial, n, c)
     found, _ = encode(trial, targets, c)
     if len(found.shape) != 2 or 0 in found.shape:
-        raise Failure(f"{trial.name} of {n} labels: found shape {found.shape}, expected {(n, c)}")
+        raise Failure(
+            say(
+                "{name} of {n} labels: found shape {shape}, expected {expected}",
+                name=trial.name,
+                n=n,
+                shape=found.shape,
+                expected=(n, c),
+            )
+        )
     back = np.argmax(found.values, axis=1)
     if not np.array_equal(back, targets):
         raise Failure(
-            f"{trial.name} of labels {targets.tolist()}: the largest entries stand in columns "
-            f"{back.tolist()}, expected the labels themselves",
-            "Labels start at 0: label k belongs in column k.",
+            say(
+                "{name} of labels {labels}: the largest entries stand in columns "
+                "{columns}, expected the labels themselves",
+                name=trial.name,
+                labels=targets.tolist(),
+                columns=back.tolist(),
+            ),
+            say("Labels start at 0: label k belongs in column k."),
         )
 
 
-@criterion(points=1, kind="robust")
+@criterion(points=1, kind="robust", when=lambda spec: spec.examples == "batch")
 def empty_batch(trial: Trial) -> None:
     """No labels give a matrix of no rows."""
     if trial.spec.classes == "argument":

@@ -8,6 +8,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import say
 from lossgrade.rubric import contract
 from lossgrade.rubric.cases import Case
 from lossgrade.rubric.derivatives import expect_gradient
@@ -34,7 +35,9 @@ def compare(
     trial: Trial, logits: NDArray[Any], what: str = "", hint: str = "", **options: Any
 ) -> None:
     """Expect the sigmoid of each entry, in the shape that was given."""
-    what = what or f"{trial.name} of shape {logits.shape} ({logits.dtype})"
+    what = what or say(
+        "{name} of shape {shape} ({dtype})", name=trial.name, shape=logits.shape, dtype=logits.dtype
+    )
     expected = oracle.sigmoid(logits.astype(np.float64))
     trial.expect(trial.call(logits), expected, what, hint=hint, **options)
 
@@ -42,7 +45,7 @@ def compare(
 def ordinary(trial: Trial) -> Case:
     """Draw the net inputs of one call."""
     logits = trial.array(draw(trial, 6))
-    return Case((logits,), oracle.sigmoid(logits), f"{trial.name} of 6 net inputs")
+    return Case((logits,), oracle.sigmoid(logits), say("{name} of 6 net inputs", name=trial.name))
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -53,7 +56,7 @@ def lecture_figures(trial: Trial) -> None:
     """The lecture's net inputs become the lecture's probabilities."""
     for figure in trial.figures():
         logits = trial.array(figure.inputs["logits"])
-        compare(trial, logits, f"{trial.name} of the lecture's net inputs")
+        compare(trial, logits, say("{name} of the lecture's net inputs", name=trial.name))
 
 
 @criterion(points=3, kind="values")
@@ -84,7 +87,9 @@ def any_shape(trial: Trial) -> None:
         compare(
             trial,
             trial.array(draw(trial, *shape)),
-            hint="Each entry counts for itself: no sum, and no loop over the first axis alone.",
+            hint=say(
+                "Each entry counts for itself: no sum, and no loop over the first axis alone."
+            ),
         )
 
 
@@ -101,7 +106,7 @@ def one_number(trial: Trial) -> None:
 @criterion(points=1)
 def half_at_zero(trial: Trial) -> None:
     """The sigmoid of 0 is 0.5."""
-    compare(trial, trial.array(np.zeros(3)), f"{trial.name} of zeros")
+    compare(trial, trial.array(np.zeros(3)), say("{name} of zeros", name=trial.name))
 
 
 @criterion(points=1)
@@ -111,8 +116,12 @@ def entries_between_0_and_1(trial: Trial) -> None:
     outside = ~((values > 0) & (values < 1))
     if outside.any():
         raise Failure(
-            f"{trial.name} returned {values[outside][0]:.6g}, expected every entry between 0 and 1",
-            "1 + exp(-z) is above 1, so that 1 over it lies between 0 and 1.",
+            say(
+                "{name} returned {found:.6g}, expected every entry between 0 and 1",
+                name=trial.name,
+                found=values[outside][0],
+            ),
+            say("1 + exp(-z) is above 1, so that 1 over it lies between 0 and 1."),
         )
 
 
@@ -121,12 +130,12 @@ def point_symmetry(trial: Trial) -> None:
     """sigmoid(-z) = 1 - sigmoid(z)."""
     logits = trial.array(draw(trial, 6))
     plain, mirrored = trial.call(logits), trial.call(-logits)
-    trial.expect_shape(plain, logits.shape, f"{trial.name} of 6 net inputs")
-    trial.expect_shape(mirrored, logits.shape, f"{trial.name} of the same, negated")
+    trial.expect_shape(plain, logits.shape, say("{name} of 6 net inputs", name=trial.name))
+    trial.expect_shape(mirrored, logits.shape, say("{name} of the same, negated", name=trial.name))
     trial.expect_values(
         mirrored.values,
         1 - plain.values.astype(np.float64),
-        f"{trial.name} of -z, against 1 - {trial.name} of z",
+        say("{name} of -z, against 1 - {name} of z", name=trial.name),
     )
 
 
@@ -137,15 +146,22 @@ def increasing(trial: Trial) -> None:
     logits = np.cumsum(trial.rng.uniform(0.2, 0.9, 12))
     logits -= logits.mean()
     found = trial.call(trial.array(logits))
-    trial.expect_shape(found, logits.shape, f"{trial.name} of 12 net inputs")
+    trial.expect_shape(found, logits.shape, say("{name} of 12 net inputs", name=trial.name))
     rises = np.diff(found.values.astype(np.float64))
     if not (rises > 0).all():
         place = int(np.argmin(rises > 0))
         lower, upper = found.values[place : place + 2]
         raise Failure(
-            f"{trial.name} of {logits[place]:.3g} and {logits[place + 1]:.3g}: found "
-            f"{lower:.6g} and {upper:.6g}, expected the second to be larger",
-            "Is the sign inside exp(-z) right?",
+            say(
+                "{name} of {first:.3g} and {second:.3g}: found {lower:.6g} and "
+                "{upper:.6g}, expected the second to be larger",
+                name=trial.name,
+                first=logits[place],
+                second=logits[place + 1],
+                lower=lower,
+                upper=upper,
+            ),
+            say("Is the sign inside exp(-z) right?"),
         )
 
 
@@ -154,14 +170,14 @@ def entries_independent(trial: Trial) -> None:
     """The probability of an entry does not depend on the other entries."""
     logits = trial.array(draw(trial, 6))
     together = trial.call(logits)
-    trial.expect_shape(together, logits.shape, f"{trial.name} of 6 net inputs")
+    trial.expect_shape(together, logits.shape, say("{name} of 6 net inputs", name=trial.name))
     alone = trial.call(logits[2:4])
-    trial.expect_shape(alone, (2,), f"{trial.name} of 2 net inputs")
+    trial.expect_shape(alone, (2,), say("{name} of 2 net inputs", name=trial.name))
     trial.expect_values(
         alone.values,
         together.values[2:4].astype(np.float64),
-        f"{trial.name} of 2 net inputs alone, against the same among 6",
-        hint="Nothing is summed over the entries: that would be softmax.",
+        say("{name} of 2 net inputs alone, against the same among 6", name=trial.name),
+        hint=say("Nothing is summed over the entries: that would be softmax."),
     )
 
 
@@ -176,7 +192,7 @@ def gradient(trial: Trial) -> None:
         lambda z: (z,),
         logits,
         weights * p * (1 - p),
-        f"the gradient of {trial.name} by the net inputs",
+        say("the gradient of {name} by the net inputs", name=trial.name),
         weights=weights,
     )
 
@@ -189,7 +205,9 @@ def result_shape(trial: Trial) -> None:
     """The result has the shape of the argument."""
     for shape in ((4,), (2, 3)):
         found = trial.call(trial.array(draw(trial, *shape)))
-        trial.expect_shape(found, shape, f"{trial.name} of shape {shape}")
+        trial.expect_shape(
+            found, shape, say("{name} of shape {shape}", name=trial.name, shape=shape)
+        )
 
 
 @criterion(points=1, kind="robust")
@@ -199,8 +217,8 @@ def large_logits(trial: Trial) -> None:
     compare(
         trial,
         trial.array(logits),
-        f"{trial.name} of net inputs as large as 10,000",
-        "exp(1000) is infinite and inf / inf is NaN: take exp of negative numbers only.",
+        say("{name} of net inputs as large as 10,000", name=trial.name),
+        say("exp(1000) is infinite and inf / inf is NaN: take exp of negative numbers only."),
     )
 
 
@@ -210,13 +228,15 @@ def small_probabilities(trial: Trial) -> None:
     logits = trial.array(-trial.rng.uniform(20, 60, 4))
     expected = oracle.sigmoid(logits.astype(np.float64))
     found = trial.call(logits)
-    trial.expect_shape(found, logits.shape, f"{trial.name} of net inputs down to -60")
+    trial.expect_shape(
+        found, logits.shape, say("{name} of net inputs down to -60", name=trial.name)
+    )
     # exp rounds its argument: 60 * 6e-8 in float32.
     trial.expect_values(
         found.values.astype(np.float64) / expected,
         np.ones(4),
-        f"{trial.name} of net inputs down to -60, divided by the right probability",
-        hint="1 - 1 / (1 + exp(z)) rounds to 0: use exp(z) / (1 + exp(z)) for negative z.",
+        say("{name} of net inputs down to -60, divided by the right probability", name=trial.name),
+        hint=say("1 - 1 / (1 + exp(z)) rounds to 0: use exp(z) / (1 + exp(z)) for negative z."),
     )
 
 
@@ -231,7 +251,7 @@ def large_logits_gradient(trial: Trial) -> None:
         lambda z: (z,),
         logits,
         np.zeros(6),
-        f"the gradient of {trial.name} by net inputs as large as 10,000",
+        say("the gradient of {name} by net inputs as large as 10,000", name=trial.name),
         weights=np.ones(6),
     )
 
@@ -252,4 +272,6 @@ def empty(trial: Trial) -> None:
 @criterion(points=1, kind="robust")
 def integer_logits(trial: Trial) -> None:
     """Integer net inputs give the same probabilities as the floats they equal."""
-    compare(trial, trial.rng.permutation(np.arange(-3, 4)), hint="Convert to float before exp.")
+    compare(
+        trial, trial.rng.permutation(np.arange(-3, 4)), hint=say("Convert to float before exp.")
+    )

@@ -9,6 +9,7 @@ import numpy as np
 
 from lossgrade import oracle
 from lossgrade.criterion import Failure, criterion
+from lossgrade.language import say
 from lossgrade.rubric import contract
 from lossgrade.rubric.cases import Case, draw_logits, ordinary_shape, stack_of
 from lossgrade.rubric.gradients import softmax_gradient
@@ -32,7 +33,7 @@ def ask(trial: Trial, logits: NDArray[Any]) -> Returned:
     if trial.spec.examples == "single":
         rows = [trial.call(row) for row in logits]
         for row in rows:
-            trial.expect_shape(row, logits.shape[1:], f"{trial.name} of one vector")
+            trial.expect_shape(row, logits.shape[1:], say("{name} of one vector", name=trial.name))
         return replace(rows[0], values=np.stack([row.values for row in rows]))
     if trial.spec.axis == 0:
         found = trial.call(np.ascontiguousarray(logits.T))
@@ -48,35 +49,6 @@ def reference(trial: Trial, logits: NDArray[Any]) -> NDArray[np.float64]:
     return REFERENCES[trial.spec.rubric](logits.astype(np.float64))
 
 
-def suspects(trial: Trial, logits: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-    """Return the results of common mistakes, by the hint that names each."""
-    given = logits.astype(np.float64)
-    probabilities, logs = oracle.softmax(given), oracle.log_softmax(given)
-    if trial.spec.rubric == "log_softmax":
-        return {
-            "This is the softmax: its logarithm was asked for.": probabilities,
-            "This is log2: use the natural logarithm.": logs / np.log(2),
-            "These are the logarithms over the batch: sum over the classes of each "
-            "example.": oracle.log_softmax(given, axis=0),
-        }
-    with np.errstate(over="ignore"):
-        exponentials = np.exp(given)
-    return {
-        "Each column sums to 1: you normalised over the batch, not over the classes of each "
-        "example.": oracle.softmax(given, axis=0),
-        "This is the softmax of the softmax: apply it once.": oracle.softmax(probabilities),
-        "This is the logarithm of the softmax.": logs,
-        "This is exp(z), not yet divided by its sum over the classes.": exponentials,
-        "This is exp(z - max), not yet divided by its sum over the classes.": np.exp(
-            given - given.max(axis=1, keepdims=True, initial=-np.inf)
-        ),
-        "This is exp(z) over its mean: divide by the sum.": probabilities * given.shape[1],
-        "The base is 2: use exp, the power of e.": oracle.softmax(given * np.log(2)),
-        "This is the sigmoid of each entry: divide by the sum over the classes "
-        "instead.": oracle.sigmoid(given),
-    }
-
-
 def compare(
     trial: Trial,
     logits: NDArray[Any],
@@ -88,20 +60,25 @@ def compare(
     trial.expect(
         ask(trial, logits),
         reference(trial, logits),
-        what or f"{trial.name} of {stack_of(*logits.shape)} ({logits.dtype})",
+        what
+        or say(
+            "{name} of {batch} ({dtype})",
+            name=trial.name,
+            batch=stack_of(*logits.shape),
+            dtype=logits.dtype,
+        ),
         tolerance=tolerance,
         hint=hint,
-        suspects=suspects(trial, logits),
     )
 
 
 def ordinary(trial: Trial) -> Case:
     """Draw the logits of one call."""
     logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
-    what = f"{trial.name} of {stack_of(*logits.shape)}"
+    what = say("{name} of {batch}", name=trial.name, batch=stack_of(*logits.shape))
     expected = reference(trial, logits)
     if trial.spec.examples == "single":
-        return Case((logits[0],), expected[0], f"{trial.name} of one vector")
+        return Case((logits[0],), expected[0], say("{name} of one vector", name=trial.name))
     if trial.spec.axis == 0:
         return Case((np.ascontiguousarray(logits.T),), expected.T, what)
     return Case((logits,), expected, what)
@@ -115,7 +92,7 @@ def lecture_figures(trial: Trial) -> None:
         if not trial.strict:
             # Above 80 float32 overflows unless the row maximum is subtracted: large_logits.
             logits = logits[np.abs(logits).max(axis=1) <= 80]
-        compare(trial, logits, f"{trial.name} of the lecture's net inputs")
+        compare(trial, logits, say("{name} of the lecture's net inputs", name=trial.name))
 
 
 @criterion(points=3, kind="values")
@@ -144,7 +121,7 @@ def square_batch(trial: Trial) -> None:
     """As many examples as classes are normalised by example."""
     for n in (4, 6, 9):
         logits = trial.array(draw_logits(trial, n, n))
-        compare(trial, logits, hint="Is the sum taken over the classes?")
+        compare(trial, logits, hint=say("Is the sum taken over the classes?"))
 
 
 @criterion(points=1, kind="values")
@@ -164,13 +141,21 @@ def rows_sum_to_1(trial: Trial) -> None:
     """The probabilities of each example sum to 1."""
     n, c = ordinary_shape(trial)
     found = ask(trial, trial.array(draw_logits(trial, n, c)))
-    trial.expect_shape(found, (n, c), f"{trial.name} of {stack_of(n, c)}")
+    trial.expect_shape(
+        found, (n, c), say("{name} of {batch}", name=trial.name, batch=stack_of(n, c))
+    )
     for row, total in enumerate(found.values.astype(np.float64).sum(axis=1)):
         if not abs(total - 1) <= trial.tolerance:
             raise Failure(
-                f"{trial.name}, row {row}: its probabilities sum to {total:.6g}, "
-                f"expected 1 within {trial.tolerance:.0e}",
-                "Divide by the sum over the classes of the same example.",
+                say(
+                    "{name}, row {row}: its probabilities sum to {total:.6g}, "
+                    "expected 1 within {tolerance:.0e}",
+                    name=trial.name,
+                    row=row,
+                    total=total,
+                    tolerance=trial.tolerance,
+                ),
+                say("Divide by the sum over the classes of the same example."),
             )
 
 
@@ -182,8 +167,12 @@ def entries_in_0_1(trial: Trial) -> None:
     outside = ~((values >= 0) & (values <= 1 + trial.tolerance))
     if outside.any():
         raise Failure(
-            f"{trial.name} returned {values[outside][0]:.6g}, expected every entry in [0, 1]",
-            "A probability is exp(z) over a sum that contains it.",
+            say(
+                "{name} returned {found:.6g}, expected every entry in [0, 1]",
+                name=trial.name,
+                found=values[outside][0],
+            ),
+            say("A probability is exp(z) over a sum that contains it."),
         )
 
 
@@ -194,12 +183,16 @@ def shift_invariance(trial: Trial) -> None:
     before = ask(trial, trial.array(logits))
     shift = trial.rng.uniform(1, 4, (logits.shape[0], 1))
     after = ask(trial, trial.array(logits + shift))
-    trial.expect_shape(after, before.shape, f"{trial.name} of shifted net inputs")
+    trial.expect_shape(after, before.shape, say("{name} of shifted net inputs", name=trial.name))
     trial.expect_values(
         after.values,
         before.values.astype(np.float64),
-        f"{trial.name} after adding {shift[0, 0]:.3g} to all net inputs of an example",
-        hint="exp(z + k) / sum exp(z + k) is exp(z) / sum exp(z): the constant cancels.",
+        say(
+            "{name} after adding {shift:.3g} to all net inputs of an example",
+            name=trial.name,
+            shift=shift[0, 0],
+        ),
+        hint=say("exp(z + k) / sum exp(z + k) is exp(z) / sum exp(z): the constant cancels."),
     )
 
 
@@ -209,12 +202,20 @@ def class_permutation(trial: Trial) -> None:
     logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
     order = trial.rng.permutation(logits.shape[1])
     before, after = ask(trial, logits), ask(trial, np.ascontiguousarray(logits[:, order]))
-    trial.expect_shape(before, logits.shape, f"{trial.name} of {stack_of(*logits.shape)}")
-    trial.expect_shape(after, logits.shape, f"{trial.name} of {stack_of(*logits.shape)}")
+    trial.expect_shape(
+        before,
+        logits.shape,
+        say("{name} of {batch}", name=trial.name, batch=stack_of(*logits.shape)),
+    )
+    trial.expect_shape(
+        after,
+        logits.shape,
+        say("{name} of {batch}", name=trial.name, batch=stack_of(*logits.shape)),
+    )
     trial.expect_values(
         after.values,
         before.values[:, order].astype(np.float64),
-        f"{trial.name} with the classes in the order {order.tolist()}",
+        say("{name} with the classes in the order {order}", name=trial.name, order=order.tolist()),
     )
 
 
@@ -223,15 +224,25 @@ def rows_independent(trial: Trial) -> None:
     """The values of an example do not depend on the other examples."""
     logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
     together = ask(trial, logits)
-    trial.expect_shape(together, logits.shape, f"{trial.name} of {stack_of(*logits.shape)}")
+    trial.expect_shape(
+        together,
+        logits.shape,
+        say("{name} of {batch}", name=trial.name, batch=stack_of(*logits.shape)),
+    )
     for row in range(len(logits)):
         alone = ask(trial, logits[row : row + 1])
-        trial.expect_shape(alone, (1, logits.shape[1]), f"{trial.name} of one example")
+        trial.expect_shape(
+            alone, (1, logits.shape[1]), say("{name} of one example", name=trial.name)
+        )
         trial.expect_values(
             alone.values,
             together.values[row : row + 1].astype(np.float64),
-            f"{trial.name} of example {row} alone, against the same example in its batch",
-            hint="Normalise each example over its own classes (dim=1), not over the batch.",
+            say(
+                "{name} of example {row} alone, against the same example in its batch",
+                name=trial.name,
+                row=row,
+            ),
+            hint=say("Normalise each example over its own classes (dim=1), not over the batch."),
         )
 
 
@@ -252,8 +263,8 @@ def large_logits(trial: Trial) -> None:
         compare(
             trial,
             logits,
-            f"{trial.name} of net inputs as large as {scale:g}",
-            "Subtract the largest net input of each row before exp: the result is the same.",
+            say("{name} of net inputs as large as {scale:g}", name=trial.name, scale=scale),
+            say("Subtract the largest net input of each row before exp: the result is the same."),
         )
 
 
@@ -262,19 +273,19 @@ def infinite_logits(trial: Trial) -> None:
     """A net input of minus infinity gives the probability 0."""
     logits = trial.array(draw_logits(trial, 3, 4))
     logits[1, 2] = logits[2, 0] = -np.inf
-    compare(trial, logits, f"{trial.name} of net inputs with -inf among them")
+    compare(trial, logits, say("{name} of net inputs with -inf among them", name=trial.name))
 
 
 @criterion(points=1, kind="robust", when=lambda spec: spec.examples == "batch")
 def empty_batch(trial: Trial) -> None:
     """A batch of no examples gives no rows."""
-    compare(trial, trial.array(np.empty((0, 3))), f"{trial.name} of an empty batch")
+    compare(trial, trial.array(np.empty((0, 3))), say("{name} of an empty batch", name=trial.name))
 
 
 @criterion(points=1, kind="robust")
 def integer_logits(trial: Trial) -> None:
     """Integer net inputs give the same values as the floats they equal."""
-    compare(trial, trial.rng.integers(-3, 4, (3, 4)), hint="Convert to float before exp.")
+    compare(trial, trial.rng.integers(-3, 4, (3, 4)), hint=say("Convert to float before exp."))
 
 
 @criterion(points=1, kind="robust")

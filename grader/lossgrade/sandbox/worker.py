@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lossgrade.sandbox import protocol
 from lossgrade.sandbox.loading import Loaded, LoadError, describe, load
 from lossgrade.sandbox.protocol import Block, ProtocolError
+from lossgrade.sandbox.training import Problem, Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +51,7 @@ def serve(requests: int, replies: int) -> None:
     while True:
         header_bytes, payload_bytes = protocol.lengths(exactly(protocol.PREFIX.size))
         request, blocks = protocol.unpack(exactly(header_bytes), exactly(payload_bytes))
-        answer = calls.load if request["op"] == "load" else calls.call
+        answer = {"load": calls.load, "call": calls.call, "train": calls.train}[request["op"]]
         out: list[Block] = []
         try:
             reply = answer(request, blocks, out)
@@ -91,7 +92,13 @@ class Calls:
             except BaseException as error:  # looking at it runs the student's code
                 found[key] = {"name": names[0], "problem": f"cannot be used: {describe(error)}"}
         defined = [name for name in namespace if not name.startswith("_")]
-        return {"found": found, "defined": defined[:NAME_CAP], "notes": self.loaded.notes}
+        defined = defined[:NAME_CAP]
+        return {
+            "found": found,
+            "defined": defined,
+            "foreign": [name for name in defined if _is_foreign(namespace[name])],
+            "notes": self.loaded.notes,
+        }
 
     def _find(self, key: str, names: Sequence[str], namespace: dict[str, Any]) -> dict[str, Any]:
         present = [name for name in names if name in namespace]
@@ -150,8 +157,15 @@ class Calls:
             if "problem" in found or not found:
                 return {"missing": found.get("problem", "is not defined")}
         function = self.functions[key]
+        if "seed" in request:
+            _reseed(request["seed"])
         positional, named = _bind(function, arguments, keywords)
         result = function(*positional, **named)
+        if request.get("first"):
+            if not isinstance(result, tuple) or len(result) < 2:
+                kind = _a(type(result).__name__)
+                raise Unsupported(f"returned {kind}, expected a tuple of loss and gradient")
+            result = result[0]
         reply: dict[str, Any] = {"value": _value(result, out)}
         if request.get("wrt"):
             inputs = [arguments[i] for i in request["wrt"]]
@@ -165,6 +179,24 @@ class Calls:
                 for argument, described in zip(arguments, request["arguments"], strict=True)
             ]
         return reply
+
+    def train(
+        self, request: dict[str, Any], blocks: Sequence[Block], out: list[Block]
+    ) -> dict[str, Any]:
+        assert self.loaded is not None
+        training = Training(
+            self.loaded, request, blocks, out, tensor=_tensor, value=_value, told=self._told
+        )
+        try:
+            return training.run()
+        except ProtocolError:
+            raise
+        except Problem as problem:
+            return {**training.reply, "missing": problem.stage, "text": str(problem)}
+        except Unsupported as error:
+            return {**training.reply, "problem": str(error), "stage": training.stage}
+        except BaseException as error:
+            return {**training.reply, "raised": self._told(error), "stage": training.stage}
 
     def _told(self, error: BaseException) -> dict[str, Any]:
         """Describe `error` with the student's own line: the innermost frame of theirs."""
@@ -183,6 +215,23 @@ class Calls:
 
 def _package(value: object) -> str:
     return str(getattr(value, "__module__", None) or "").partition(".")[0]
+
+
+def _reseed(seed: int) -> None:
+    """Let the generators that everybody shares begin anew: does the result follow from them?"""
+    for name in ("random", "numpy.random"):
+        if name in sys.modules:
+            sys.modules[name].seed(seed)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(seed)
+
+
+def _is_foreign(value: object) -> bool:
+    try:
+        return _package(value) in FOREIGN
+    except BaseException:  # looking at it runs the student's code
+        return False
 
 
 def _may_be_called(value: object) -> bool:

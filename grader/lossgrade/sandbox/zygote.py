@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lossgrade.sandbox import protocol, worker
+from lossgrade.sandbox import protocol, training, worker
 from lossgrade.sandbox.layers import dumpable, stack
 from lossgrade.sandbox.layers.limits import Limits
 
@@ -105,6 +105,7 @@ def preload(frameworks: list[str]) -> None:
         torch.set_num_threads(1)
         z = torch.zeros(2, 2, requires_grad=True)
         torch.autograd.grad(torch.softmax(z, 1).sum(), [z])
+        training.preload()
 
 
 def run(descriptors: list[int], request: Mapping[str, Any], prepared: Prepared) -> NoReturn:
