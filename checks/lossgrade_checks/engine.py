@@ -77,8 +77,7 @@ def _syntax(source: Source) -> Syntax:
     try:
         return PythonSyntax(source.text)
     except SyntaxError as error:
-        if str(error.msg).startswith("too many nested"):
-            # LibCST would follow the brackets until its stack is full, and the process ends.
+        if str(error.msg).startswith(REFUSED):
             raise
         import libcst as cst
 
@@ -88,6 +87,11 @@ def _syntax(source: Source) -> Syntax:
             return LibcstSyntax(source.text)
         except (cst.ParserSyntaxError, cst.CSTValidationError):
             raise error from None
+
+
+# What no Python takes. LibCST would follow the brackets until its stack is full, and the process
+# ends; a null byte it reads on.
+REFUSED = ("too many nested", "source code string cannot contain null bytes")
 
 
 def _unparsed(source: Source, message: str, row: int, column: int) -> Finding:

@@ -33,7 +33,10 @@ OWN = """
 
 
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in record.items() if k not in ("started_at", "duration_s")}
+    # The user that a worker becomes is another each time.
+    layers = [{**layer, "note": ""} for layer in record["sandbox"]["layers"]]
+    kept = {k: v for k, v in record.items() if k not in ("started_at", "duration_s")}
+    return {**kept, "sandbox": {**record["sandbox"], "layers": layers}}
 
 
 def test_scores_are_those_of_one_process(grade: Any, hand_in: Any) -> None:
