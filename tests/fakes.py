@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from lossgrade_checks.finding import Edit, Finding, Fix, Related
 from lossgrade_checks.rule import Example, Rule
+from lossgrade_checks.syntax import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ APPLICABILITY: dict[str, Any] = {"LG101": "safe", "LG102": "unsafe"}
 def check(source: Source, rules: Sequence[type[Rule]], project: object) -> list[Finding]:
     """Report the words; a row `# import x` at the top is what some fixes add."""
     try:
-        ast.parse(source.text)
+        parse(source.text)
     except SyntaxError as error:
         offset = source.offset(error.lineno or 1, error.offset or 1)
         place = source.place(offset, offset)
