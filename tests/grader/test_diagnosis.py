@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lossgrade.assignment import load_assignment
-from lossgrade.diagnosis.bank import bank, formulas
-from lossgrade.diagnosis.match import diagnose
+from lossgrade.diagnosis.bank import bank, formulas, named
+from lossgrade.diagnosis.match import Guess, _told_apart, diagnose
 from lossgrade.diagnosis.samples import FAMILIES, close
 from lossgrade.engine import Grading
 from lossgrade.sandbox.host import Zygote
@@ -475,3 +475,28 @@ def test_what_hidden_criteria_ask_is_not_explained(engine: Engine, tmp_path: Pat
     )
     function = engine(path, hidden, explained=True).functions["softmax"]
     assert (function.diagnosis, function.known, function.counterexample) == (None, [], None)
+
+
+def test_two_that_agree_are_told_apart_by_other_inputs(
+    zygotes: dict[tuple[str, ...], Zygote], tmp_path: Path
+) -> None:
+    """Whichever comes first, the one stays that agrees on inputs on which the two differ."""
+    path = tmp_path / "hw.py"
+    path.write_text(f"{PREAMBLE}\ndef softmax(z):\n    return right_softmax(z.T).T\n")
+    assignment, folder = load_assignment("stat453")
+    submission = Submission.at(path)
+    libraries = tuple(frameworks(submission, assignment))
+    if libraries not in zygotes:
+        zygotes[libraries] = Zygote(libraries)
+    grading = Grading(submission, assignment, zygotes[libraries], folder=folder, seed="2" * 32)
+    try:
+        trial = grading.probe.trial("softmax", "apart")
+        over_batch, double = (
+            Guess(named(slug, "softmax"), 0, ())
+            for slug in ("softmax-over-batch-axis", "double-softmax")
+        )
+        assert _told_apart(trial, [over_batch, double]) is over_batch
+        assert _told_apart(trial, [double, over_batch]) is over_batch
+        assert _told_apart(trial, [over_batch, over_batch]) is over_batch
+    finally:
+        grading.close()
