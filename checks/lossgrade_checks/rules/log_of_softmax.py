@@ -238,9 +238,9 @@ def perplexity(logits, counts):
         if isinstance(found.of, v.Tensor) and found.of.meaning == v.LOG_PROBABILITIES:
             return
         what = "a softmax plus a small number" if found.guarded else "a softmax"
-        message = (
-            f"the log of {what} loses every small probability: take `log_softmax` of the logits"
-        )
+        # NumPy has none of its own.
+        better = "scipy.special.log_softmax" if call.path.startswith("numpy.") else "log_softmax"
+        message = f"the log of {what} loses every small probability: take `{better}` of the logits"
         related = (("softmax is applied here", found.origin),) if found.origin else ()
         local = found.origin is not None and found.origin.path == call.site.path
         yield Report(call, message, related, lambda patch: _fix(patch, call, found), local=local)
