@@ -98,6 +98,7 @@ class Grading:
         self.probe = Probe(self.student, assignment, self.seed)
         self.charts: list[ChartRecord] = []
         self.explanations: dict[str, Explanation] = {}
+        self._unexplained: list[str] = []
         if detect:
             self._take_on_conventions(folder)
 
@@ -186,7 +187,17 @@ class Grading:
                 if each.function == key and each.visibility != "visible"
             ]
             seconds = SECONDS / len(failed)
-            self.explanations[key] = explain(self.probe, key, lines, hidden, seconds)
+            try:
+                self.explanations[key] = explain(self.probe, key, lines, hidden, seconds)
+            except Exception as error:
+                # Ours: no grade is lost because it cannot be explained.
+                text = say(
+                    "`{name}` could not be explained, through no fault of yours: {error} ({where})",
+                    name=self.student.name(key),
+                    error=f"{type(error).__name__}: {error}",
+                    where=_innermost(error),
+                )
+                self._unexplained.append(text)
         if pictures:
             from lossgrade.charts import charts
 
@@ -235,7 +246,7 @@ class Grading:
         loading = self.student._loading
         if loading is None:
             return []
-        notes = [loading.failure] if loading.failure else []
+        notes = [*self._unexplained, *([loading.failure] if loading.failure else [])]
         notes += loading.notes
         notes += [convention.note() for convention in self.conventions().values()]
         for found in loading.found.values():

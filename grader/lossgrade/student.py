@@ -42,6 +42,9 @@ PATIENCE = 2
 # A function that ends its process costs a new one each time, which runs the file again: with a
 # training loop in it, seconds of the submission's time that other functions need.
 CRASHES = 4
+# Seconds that all calls took together, the loading of the file among them. Past this no file is
+# loaded once more only to explain a failure: it may be its loading that takes long.
+QUICK_SECONDS = 1.0
 NAMES_CAP = 500
 NOTES_CAP = 40
 
@@ -466,6 +469,11 @@ class Student:
     def gave_up(self, key: str) -> bool:
         """Say whether the function `key` ran out of time or crashed too often to be called."""
         return self._endless.get(key, 0) >= PATIENCE or self._crashes.get(key, 0) >= CRASHES
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it has taken so little time that the file may be loaded once more, to explain."""
+        return self.spent <= QUICK_SECONDS
 
     def timed_out(self, key: str) -> bool:
         """Say whether a call of the function `key` ran out of time."""

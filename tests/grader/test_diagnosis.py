@@ -11,11 +11,12 @@ import pytest
 
 from lossgrade.assignment import load_assignment
 from lossgrade.diagnosis.bank import bank, formulas, named
-from lossgrade.diagnosis.match import Guess, _told_apart, diagnose
+from lossgrade.diagnosis.match import Guess, _contract, _told_apart, diagnose
 from lossgrade.diagnosis.samples import FAMILIES, close
 from lossgrade.engine import Grading
+from lossgrade.probe import Probe
 from lossgrade.sandbox.host import Zygote
-from lossgrade.student import frameworks
+from lossgrade.student import Returned, frameworks
 from lossgrade.submission import Submission
 from lossgrade_checks.rules import all_rules
 from support import FIXTURES, entries
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support import Engine
+    from support import Engine, Submit
 
 FOLDER = FIXTURES / "submissions"
 SUBMISSIONS = [
@@ -289,6 +290,7 @@ points = 50
         ("nll_loss", "-logp[range(len(y)), y].mean()", "mean-instead-of-per-example"),
         ("nll_loss", "-logp[:, y]", "picks-columns-for-all-rows"),
         ("nll_loss", "-logp.exp()[range(len(y)), y]", "forgot-log"),
+        ("nll_loss", "-logp[range(len(y)), y] * (1 + y)", "class-weights"),
         ("nll_loss", "-logp[range(len(y)), y]", ""),
     ],
 )
@@ -500,3 +502,47 @@ def test_two_that_agree_are_told_apart_by_other_inputs(
         assert _told_apart(trial, [over_batch, over_batch]) is over_batch
     finally:
         grading.close()
+
+
+def test_a_loss_of_logarithms_with_class_weights_has_a_result(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """The record is made of a misconception that two functions share."""
+    (tmp_path / "logs.toml").write_text(LOGS)
+    path = tmp_path / "hw.py"
+    path.write_text(
+        "import torch\ndef nll_loss(logp, y):\n    return -logp[range(len(y)), y] * (1 + y)\n"
+    )
+    assignment, _ = load_assignment(str(tmp_path / "logs.toml"))
+    told = engine(path, assignment, explained=True).functions["nll_loss"].diagnosis
+    assert told is not None
+    assert told.misconception == "class-weights"
+
+
+def test_a_library_that_nobody_knows_is_no_misconception(
+    zygotes: dict[tuple[str, ...], Zygote], submit: Submit
+) -> None:
+    """What a worker says of itself may be forged."""
+    assignment, _ = load_assignment("stat453")
+    student = submit("def softmax(z): return z", "softmax")
+    trial = Probe(student, assignment, "1").trial_under(
+        "softmax", assignment.functions["softmax"], "forged", library="numpy"
+    )
+    forged = Returned(np.ones((2, 2)), "float64", "evil", "evil")
+    assert _contract(trial, forged, np.ones((2, 2))) == ""
+
+
+def test_a_mistake_of_ours_in_explaining_loses_no_grade(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = FOLDER / "softmax-over-batch-axis" / "stat453_numpy.py"
+    right = engine(path, seed="ab" * 16)
+
+    def break_down(*_: object, **__: object) -> None:
+        raise StopIteration("no such misconception")
+
+    monkeypatch.setattr("lossgrade.diagnosis.explain.diagnose", break_down)
+    result = engine(path, seed="ab" * 16, explained=True)
+    assert (result.score, result.outcome) == (right.score, right.outcome)
+    assert [note for note in result.notes if "`softmax` could not be explained" in note] != []
+    assert result.functions["softmax"].diagnosis is None

@@ -38,9 +38,6 @@ Size: TypeAlias = tuple[Any, ...]
 CALLS = 130
 # What Hypothesis draws before it gives up: ordinary inputs, and those of one criterion.
 DRAWN, DRAWN_AGAIN = 60, 20
-# Seconds that the calls of all functions took together, the loading of the file among them. Past
-# this no file is loaded once more: it may be its loading that takes long.
-QUICK = 1.0
 # How many of the smallest inputs are tried one after the other where a function has a memory.
 IN_A_ROW = 8
 
@@ -161,7 +158,7 @@ class Search:
 
     def afresh(self) -> bool:
         """Let the next call be the first of a new process; say whether that is quick enough."""
-        if self.lost or self.trial.student.spent > QUICK or self.out_of_time:
+        if self.lost or not self.trial.student.is_quick or self.out_of_time:
             return False
         self.trial.student.close()
         return True

@@ -318,6 +318,7 @@ def entropy_of_prediction(p: Array, t: Array) -> Array:
 
 @misconception(
     "cross_entropy",
+    "nll_loss",
     shown="the loss with classes weighted by their number in the batch",
     source=STAT453,
 )
