@@ -453,8 +453,11 @@ def certain_and_wrong(trial: Trial) -> None:
 def large_logits(trial: Trial) -> None:
     """Net inputs as large as 10,000 have finite, right losses."""
     for scale in (100.0, 1000.0, 10_000.0):
-        targets = oracle.one_hot(draw_labels(trial, 3, 4), 4)
+        labels = draw_labels(trial, 3, 4)
         logits = np.round(np.clip(draw_logits(trial, 3, 4), -1, 1) * scale)
+        # The true class far below another, whatever is drawn: its probability underflows to 0.
+        logits[0, labels[0]], logits[0, (labels[0] + 1) % 4] = -scale, scale
+        targets = oracle.one_hot(labels, 4)
         compare(
             trial,
             logits,
