@@ -10,6 +10,7 @@ import datetime
 import secrets
 import sys
 import time
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -343,11 +344,17 @@ def versions() -> dict[str, str]:
     """Return the versions that a grade can depend on."""
     found = {"python": sys.version.split()[0]}
     for name in ("lossgrade", "numpy", "torch"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+        if version := _version(name):
+            found[name] = version
     return found
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _innermost(error: Exception) -> str:

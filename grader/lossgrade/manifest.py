@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,7 @@ def _settings(spec: Any, criterion: Criterion) -> CriterionSettings:
     return settings
 
 
+@cache
 def rubric(name: str) -> ModuleType:
     """Return the module that holds the criteria of a rubric."""
     return importlib.import_module(f"lossgrade.rubric.{name}")

@@ -35,8 +35,7 @@ def one_hot(targets: npt.ArrayLike, num_classes: int) -> FloatArray:
         ValueError: a target lies outside [0, C).
     """
     indices = _class_indices(targets, num_classes)
-    rows: FloatArray = np.zeros((*indices.shape, num_classes))
-    np.put_along_axis(rows, indices[..., np.newaxis], 1.0, axis=-1)
+    rows: FloatArray = (indices[..., np.newaxis] == np.arange(num_classes)).astype(np.float64)
     return rows
 
 
@@ -409,6 +408,8 @@ def cross_entropy_logits_gradient(logits: npt.ArrayLike, targets: npt.ArrayLike)
 def _floats(values: npt.ArrayLike) -> FloatArray:
     """Return `values` in float64; booleans count as 0 and 1."""
     array = np.asarray(values)
+    if array.dtype == np.float64:
+        return array
     if array.dtype.kind not in "biuf":
         raise TypeError(f"dtype is {array.dtype}, expected real numbers")
     with np.errstate(all="ignore"):  # a longdouble may overflow

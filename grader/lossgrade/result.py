@@ -22,12 +22,14 @@ class SubmissionRecord(Record):
     id: str
     path: str
     students: list[str] = Field(default_factory=list)
+    digest: str = Field("", description="SHA-256 of the files that were graded")
 
 
 class AssignmentRecord(Record):
     name: str
     version: str
     title: str = ""
+    digest: str = Field("", description="SHA-256 of the assignment and of its extra criteria")
 
 
 class DiagnosisRecord(Record):
@@ -103,6 +105,9 @@ class Explanation(Record):
     )
     convention: ConventionRecord | None = None
     counterexample: CounterexampleRecord | None = None
+    fingerprint: str = Field(
+        "", description="of wrong results: equal where two functions of one class gave the same"
+    )
 
 
 class FunctionRecord(Explanation):
@@ -153,6 +158,9 @@ class Result(Record):
     schema_: Literal["lossgrade/result/v1"] = Field("lossgrade/result/v1", alias="schema")
     submission: SubmissionRecord
     assignment: AssignmentRecord
+    key: str = Field(
+        "", description="all that the result of a class run depends on, as one SHA-256"
+    )
     score: Number
     max_score: Number
     bonus: Number = 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from lossgrade.phrases import retold
 from lossgrade.student import CallError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import ModuleType
 
     from numpy.typing import ArrayLike, NDArray
@@ -56,7 +58,9 @@ class Trial:
         self.rng = rng
         self._rubric = rubric
         self._lecture = lecture
+        self._takes_first = getattr(spec, "returns", "loss") == "loss-and-gradient"
         self.strict = strict
+        self._ahead: deque[tuple[Sequence[Any], Answer]] = deque()
         # The reduction that the function was found to use, where several are accepted.
         self.reduction = "none"
         # (N, C) of the next ordinary cases; None draws one.
@@ -93,6 +97,23 @@ class Trial:
         """
         return self._checked(self.answer(arguments)).value
 
+    def call_ahead(self, cases: Sequence[Sequence[Any]]) -> None:
+        """Call the function on each of `cases` in one request, which costs less than one for each.
+
+        The next calls with the same arguments, in the same order, get the answers. A case that
+        gave none is called again when its turn has come.
+        """
+        self._ahead.clear()
+        if len(cases) > 1:
+            answers = self.student.calls(self.key, cases, self.library, first=self._takes_first)
+            self._ahead.extend(zip(cases, answers, strict=False))
+
+    def calls(self, cases: Sequence[Sequence[Any]]) -> Iterator[Returned]:
+        """Call the function on each of `cases`, ahead; yield what `call` returns."""
+        self.call_ahead(cases)
+        for case in cases:
+            yield self.call(*case)
+
     def call_and_see_inputs(self, *arguments: Any) -> tuple[Returned, tuple[Returned, ...]]:
         """Call the function; return its array and the arguments as it left them."""
         answer = self._checked(self.answer(arguments, echo=True))
@@ -123,7 +144,12 @@ class Trial:
 
     def answer(self, arguments: Sequence[Any], **options: Any) -> Answer:
         """Call the function; a call that gives nothing is a `Failure`."""
-        if getattr(self.spec, "returns", "loss") == "loss-and-gradient":
+        if self._ahead:
+            case, answer = self._ahead.popleft()
+            if not options and len(case) == len(arguments) and all(map(is_, case, arguments)):
+                return answer
+            self._ahead.clear()
+        if self._takes_first:
             options["first"] = True
         try:
             return self.student.call(self.key, arguments, self.library, **options)
@@ -209,6 +235,8 @@ class Trial:
         values = found.astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore"):
             off = np.abs(values - expected)
+        if (off <= allowed).all():
+            return
         right = (off <= allowed) | (values == expected) | (np.isnan(values) & np.isnan(expected))
         if right.all():
             return

@@ -8,15 +8,20 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import find, settings
+from hypothesis.errors import NoSuchExample
 
 from lossgrade import oracle
 from lossgrade.assignment import Assignment, load_assignment, parse_assignment
-from lossgrade.counterexample import find_counterexample
+from lossgrade.counterexample import find_counterexample, search
 from lossgrade.counterexample.literal import literal, number, telling_digits
+from lossgrade.counterexample.pools import pools
+from lossgrade.counterexample.search import QUIET, size
 from lossgrade.criterion import Failure
 from lossgrade.engine import Grading
 from lossgrade.sandbox.host import Zygote
@@ -510,6 +515,51 @@ def test_what_fails_says_where_to_search(
 
 
 # --- how numbers are written ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "assignment", "key"),
+    [
+        ("right/numpy_eye.py", "stat453", "softmax"),
+        ("right/numpy_eye.py", "stat453", "one_hot"),
+        ("right/numpy_eye.py", "stat453", "class_label"),
+        ("right/numpy_eye.py", "stat453", "cross_entropy"),
+        ("right/d2l_torch.py", "d2l", "cross_entropy"),
+    ],
+)
+def test_nothing_left_out_is_smaller_than_the_smallest(
+    path: str, assignment: str, key: str, start: Start
+) -> None:
+    """Else the search could end at one of them though a smaller input is wrong as well."""
+    trial = start(SUBMISSIONS / path, assignment).probe.trial(key, "smallest")
+    for pool in pools(trial):
+        listed = [size(each) for each in pool.smallest()]
+        if not listed:
+            continue
+        drawn: list[Any] = []
+
+        def see(each: Any, drawn: list[Any] = drawn) -> bool:
+            drawn.append(size(each))
+            return False
+
+        with suppress(NoSuchExample):
+            find(pool.examples, see, settings=settings(QUIET, max_examples=300))
+        assert drawn[0][:4] == listed[0][:4], "the simplest of all comes first"
+        assert all(each in listed or each[:4] >= max(listed)[:4] for each in drawn)
+
+
+def test_most_faults_need_no_hypothesis(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("searched by Hypothesis")
+
+    monkeypatch.setattr(search, "find", refused)
+    simplest = start(SUBMISSIONS / "softmax-over-batch-axis/stat453_torch.py", "stat453")
+    assert example(simplest, "softmax").input == ["z = [[0., 0.]]"]
+    later = start(SUBMISSIONS / "base-2-instead-of-e/stat453_torch.py", "stat453")
+    assert example(later, "softmax").input == ["z = [[0., 1.]]"]
+    of_its_own = start(SUBMISSIONS / "tie-picks-last/stat453_torch.py", "stat453")
+    tied = example(of_its_own, "class_label", failed={"ties_lowest_index"})
+    assert tied.input == ["z = [[0., 0.]]"]
 
 
 @pytest.mark.parametrize(

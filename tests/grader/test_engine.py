@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from lossgrade.assignment import (
     load_assignment,
     parse_assignment,
 )
-from lossgrade.criterion import Criterion, criteria_in
+from lossgrade.criterion import Criterion, Failure, criteria_in
 from lossgrade.engine import Grading, make_result
 from lossgrade.manifest import _share, manifest, rubric
 from lossgrade.result import SandboxRecord, SubmissionRecord
@@ -490,6 +491,52 @@ def test_a_pretender_earns_no_laws_and_no_contract(
     score = grading.result(records.values()).score
     # `return z` follows its input as a softmax does, so that laws about changes may count.
     assert score <= (2 if body == "return z" else 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "requests"),
+    [
+        pytest.param("e / e.sum(axis=1, keepdims=True)", [10], id="right"),
+        pytest.param("-e / e.sum(axis=1, keepdims=True)", [10], id="minus what is right"),
+        pytest.param("e / e.sum(axis=0)", [10] * 4, id="correlated by 0.6"),
+        pytest.param("np.ones_like(z)", [10] * 4, id="constant"),
+    ],
+)
+def test_only_a_doubtful_relation_is_looked_into_for_long(
+    submit: Submit, monkeypatch: pytest.MonkeyPatch, body: str, requests: list[int]
+) -> None:
+    asked_for: list[int] = []
+    ask = Worker.ask
+
+    def noted(self: Worker, message: Any, *rest: Any) -> Any:
+        asked_for.append(len(message.get("cases", "1")))
+        return ask(self, message, *rest)
+
+    text = f"import numpy as np\ndef softmax(z):\n    e = np.exp(z)\n    return {body}\n"
+    student = submit(text, "softmax")
+    grading = Grading(student.submission, asked(), student.zygote)
+    assert grading.student.loading.failure == ""
+    monkeypatch.setattr(Worker, "ask", noted)
+    with contextlib.suppress(Failure):
+        grading.probe.require_related("softmax")
+    grading.close()
+    assert asked_for == requests
+
+
+def test_a_right_submission_takes_few_requests(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops: list[str] = []
+    ask = Worker.ask
+
+    def noted(self: Worker, message: Any, *rest: Any) -> Any:
+        ops.append(message["op"])
+        return ask(self, message, *rest)
+
+    monkeypatch.setattr(Worker, "ask", noted)
+    engine(FIXTURES / "submissions" / "right" / "numpy_eye.py")
+    # 77 criteria, of which 15 are judged three times, and central differences of 72 numbers.
+    assert len(ops) <= 140
 
 
 def test_a_wrong_axis_keeps_what_is_right_about_it(

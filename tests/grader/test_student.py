@@ -196,6 +196,115 @@ def test_endless_output_is_no_crash_to_try_again(submit: Submit, counted: list[s
     assert counted == ["load", "call"] * 2
 
 
+# --- several calls at once -----------------------------------------------------------------------
+
+
+def at_once(student: Student, *values: float, name: str = "f", **options: Any) -> list[float]:
+    answers = student.calls(name, [[np.array([v])] for v in values], "numpy", **options)
+    return [float(answer.value.values[0]) for answer in answers]
+
+
+def test_calls_at_once_are_made_in_order_in_one_request(submit: Submit, counted: list[str]) -> None:
+    student = submit("n = 0\ndef f(x):\n    global n\n    n += 1\n    return x + n / 10", "f")
+    assert at_once(student, 1, 2, 2) == [1.1, 2.2, 2.3]
+    assert at_once(student) == []
+    assert at_once(student, 5) == [5.4]
+    assert counted == ["load", "calls", "calls", "calls"]
+
+
+def test_calls_at_once_take_the_loss_of_a_pair(submit: Submit) -> None:
+    student = submit("def f(x): return x, -x", "f")
+    assert at_once(student, 1, 2, first=True) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("raise ValueError", id="raises"),
+        pytest.param("return 'text'", id="returns no array"),
+        pytest.param("return np.zeros(9 << 20)", id="returns more than is carried"),
+    ],
+)
+def test_calls_at_once_end_where_one_gives_no_value(
+    body: str, submit: Submit, counted: list[str]
+) -> None:
+    text = f"import numpy as np\ndef f(x):\n    if x == 3: {body}\n    return x"
+    student = submit(text, "f")
+    assert at_once(student, 1, 2, 3, 4) == [1, 2]
+    # It cost nothing: the same worker goes on, and several at once may be asked for again.
+    assert at_once(student, 4, 5) == [4, 5]
+    assert counted == ["load", "calls", "calls"]
+
+
+def test_results_too_large_together_are_asked_for_one_by_one(submit: Submit) -> None:
+    student = submit("import numpy as np\ndef f(x): return np.full(3 << 20, x)", "f")
+    assert at_once(student, 1, 2) == [1, 2]
+    assert at_once(student, 1, 2, 3) == []
+    assert student.call("f", ONE, "numpy").value.values[0] == 1
+
+
+@pytest.mark.parametrize("body", ["os._exit(1)", "while True: pass"], ids=["crash", "endless"])
+def test_calls_lost_at_once_are_not_counted_and_not_tried_again(
+    body: str, submit: Submit, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(students, "IMPATIENT_SECONDS", 0.2)
+    student = submit(f"import os\ndef f(x):\n    if x == 2:\n        {body}\n    return x", "f")
+    assert at_once(student, 1, 2) == []
+    assert not student.timed_out("f")
+    assert at_once(student, 1, 3) == []
+    assert student.call("f", ONE, "numpy").value.values == 1
+    assert counted == ["load", "calls", "load", "call"]
+
+
+def test_a_function_that_was_lost_before_is_called_one_by_one(
+    submit: Submit, counted: list[str]
+) -> None:
+    student = submit("import os\ndef f(x):\n    if x == 1: os._exit(1)\n    return x", "f", "g")
+    lost(student)
+    assert at_once(student, 3, 4) == []
+    assert at_once(student, 3, 4, name="g") == []
+    assert counted == ["load", "call"]
+
+
+def test_a_file_that_takes_long_to_load_is_called_one_by_one(
+    submit: Submit, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(students, "QUICK_SECONDS", 0.2)
+    student = submit("import time\ntime.sleep(0.3)\ndef f(x): return x", "f")
+    assert at_once(student, 1, 2) == []
+    assert counted == ["load"]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(
+            lambda _: [{"value": {"container": "None"}}] * 3, id="more answers than questions"
+        ),
+        pytest.param(lambda real: [real[0], real[0]], id="one block for two"),
+        pytest.param(lambda real: {"value": real}, id="no list"),
+        pytest.param(lambda _: [None], id="no answer"),
+        pytest.param(lambda _: 7, id="a number"),
+    ],
+)
+def test_forged_answers_at_once_are_a_loss(
+    answers: Any, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = submit("def f(x): return x", "f")
+    student.call("f", ONE, "numpy")
+    real = protocol.unpack
+
+    def forged(encoded: bytes, payload: bytes) -> Any:
+        header, blocks = real(encoded, payload)
+        return {**header, "answers": answers(header["answers"])}, blocks
+
+    with monkeypatch.context() as patch:
+        patch.setattr(protocol, "unpack", forged)
+        assert at_once(student, 1, 2) == []
+    assert student._worker is None
+    assert student.call("f", ONE, "numpy").value.values == 1
+
+
 def test_a_file_that_loads_only_once_fails_with_that_reason(submit: Submit, tmp_path: Path) -> None:
     student = submit(
         """

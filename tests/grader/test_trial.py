@@ -65,6 +65,59 @@ def failed(run: Any, *arguments: Any, **options: Any) -> Failure:
     return caught.value
 
 
+# --- calls ---------------------------------------------------------------------------------------
+
+COUNTS = """
+    import numpy as np
+    n = 0
+    def softmax(x):
+        global n
+        n += 1
+        if x[0] < 0: raise ValueError("below 0")
+        return x + n / 10
+"""
+
+
+def arrays_of(*values: float) -> list[tuple[Any]]:
+    return [(np.array([float(value)]),) for value in values]
+
+
+def test_answers_ahead_serve_the_same_calls_in_the_same_order(submit: Submit) -> None:
+    made = trial(submit(COUNTS, "softmax"))
+    first, second, third = arrays_of(1, 2, 3)
+    made.call_ahead([first, second, third])
+    assert made.call(*first).values == 1.1
+    # An equal array is not the same: the function may have been told to change it.
+    assert made.call(second[0].copy()).values == 2.4
+    # Out of order, the others are forgotten.
+    assert made.call(*third).values == 3.5
+    assert made.call(*first).values == 1.6
+
+
+def test_answers_ahead_are_no_gradients(submit: Submit) -> None:
+    made = trial(submit(COUNTS, "softmax"))
+    first, second = arrays_of(1, 2)
+    made.call_ahead([first, second])
+    found, after = made.call_and_see_inputs(*first)
+    assert found.values == 1.3
+    assert after[0].values == 1
+    made.call_ahead([second, second])
+    made.call_ahead([])
+    assert made.call(*second).values == 2.6
+
+
+def test_calls_fail_in_the_turn_of_the_one_that_fails(submit: Submit) -> None:
+    made = trial(submit(COUNTS, "softmax"))
+    found = made.calls(arrays_of(1, -1, 2))
+    assert next(found).values == 1.1
+    assert "raised ValueError: below 0" in failed(next, found).message
+
+
+def test_one_call_alone_is_told_of_at_once(submit: Submit) -> None:
+    [only] = trial(submit(COUNTS, "softmax")).calls(arrays_of(1))
+    assert only.values == 1.1
+
+
 # --- comparisons ---------------------------------------------------------------------------------
 
 

@@ -3,6 +3,8 @@
 Every choice stands in a list whose first entry is the simplest, since that is where shrinking
 leads. What a function is called with, and what it should return, comes from its rubric.
 
+The smallest inputs stand in order too, so that most faults show without a search.
+
 The first pool of a rubric holds ordinary inputs. The others stand for criteria of their own, such
 as large net inputs, and are searched for a function that fails one of these.
 """
@@ -41,6 +43,8 @@ LARGE = (0, 1000, -1000)
 SHAPES = ((1, 2), (2, 2), (1, 3), (2, 3), (3, 2), (3, 3), (3, 4))
 FEW = ((1, 2), (2, 2), (1, 3), (2, 3))
 SIZES = (1, 2, 3, 4)
+# How many of the smallest matrices are tried before Hypothesis searches.
+SMALLEST = 16
 # Where other dtypes than the usual one are asked for.
 RETYPED = frozenset({"random_float32", "random_float64"})
 
@@ -64,10 +68,16 @@ class Example:
 
 @dataclass(frozen=True)
 class Pool:
-    """Where to search, for functions that fail one of the criteria `names`; none means any."""
+    """Where to search, for functions that fail one of the criteria `names`; none means any.
+
+    Attributes:
+        smallest: the simplest example, at which shrinking would end, then others: none that is
+            left out is smaller than one of them.
+    """
 
     examples: SearchStrategy[Example]
     names: frozenset[str] = frozenset()
+    smallest: Callable[[], Iterable[Example]] = tuple
 
 
 def pools(trial: Trial) -> list[Pool]:
@@ -91,6 +101,16 @@ def _matrices(
         )
 
     return st.sampled_from(tuple(shapes)).flatmap(filled)
+
+
+@cache
+def _smallest(entries: Sequence[float]) -> list[NDArray[np.float64]]:
+    """Return the smallest matrices (1, 2) of `entries`, as `search.size` orders them."""
+    rows = sorted(
+        product(entries, repeat=2),
+        key=lambda row: (sum(map(abs, row)), sum(x * x for x in row), sum(x < 0 for x in row), row),
+    )
+    return [np.array([row], dtype=np.float64) for row in rows[:SMALLEST]]
 
 
 @cache
@@ -190,15 +210,18 @@ def _softmax(trial: Trial) -> list[Pool]:
         fitting = [shape for shape in shapes if shape[0] == 1 or not single]
         return _matrices(fitting, entries).map(built)
 
+    def smallest(entries: Sequence[float]) -> Callable[[], Iterable[Example]]:
+        return lambda: map(built, _smallest(entries))
+
     finite = _matrices([s for s in FEW if s[0] == 1 or not single], (0, 1, -np.inf)).map(
         lambda rows: np.where(np.isinf(rows).all(axis=1, keepdims=True), 0.0, rows)
     )
     whole = _matrices([s for s in FEW if s[0] == 1 or not single], ENTRIES)
     ordinary = of(SHAPES, ENTRIES)
     return [
-        Pool(ordinary),
+        Pool(ordinary, smallest=smallest(ENTRIES)),
         Pool(of(((1, 1), (2, 1)), ENTRIES), frozenset({"one_class"})),
-        Pool(of(FEW, LARGE), frozenset({"large_logits"})),
+        Pool(of(FEW, LARGE), frozenset({"large_logits"}), smallest(LARGE)),
         Pool(finite.map(built), frozenset({"infinite_logits"})),
         Pool(whole.map(lambda rows: built(rows.astype(np.int64))), frozenset({"integer_logits"})),
         Pool(of(((0, 3),), (0,)), frozenset({"empty_batch"})),
@@ -259,7 +282,10 @@ def _one_hot(trial: Trial) -> list[Pool]:
             lambda nc: st.tuples(*[_labels(nc[1])] * nc[0]).map(lambda y: (nc[1], list(y)))
         )
 
-    made = [Pool(labels().map(built))]
+    def smallest() -> Iterable[Example]:
+        return (built((c, [y])) for c in (2, 3, 4) for y in range(c))
+
+    made = [Pool(labels().map(built), smallest=smallest)]
     if not single:
         small = labels().map(partial(built, dtype="int32"))
         made.append(Pool(small, frozenset({"small_integer_labels"})))
@@ -289,13 +315,19 @@ def _class_label(trial: Trial) -> list[Pool]:
     def distinct(rows: NDArray[Any]) -> bool:
         return bool(((rows == rows.max(axis=1, keepdims=True)).sum(axis=1) == 1).all())
 
+    def smallest() -> Iterable[Example]:
+        return map(built, filter(distinct, _smallest(ENTRIES)))
+
+    def ties() -> Iterable[Example]:
+        return map(built, _smallest((0, 1, -1)))
+
     ordinary = _matrices(shapes, ENTRIES).filter(distinct).map(built)
     probabilities = _batches(few, _rows, lambda _: st.just(0)).map(lambda drawn: drawn[0])
     infinite = _matrices(few, (0, 1, -np.inf, np.inf)).filter(distinct)
     return [
-        Pool(ordinary),
+        Pool(ordinary, smallest=smallest),
         Pool(probabilities.filter(distinct).map(built), frozenset({"random_probabilities"})),
-        Pool(_matrices(few, (0, 1, -1)).map(built), frozenset({"ties_lowest_index"})),
+        Pool(_matrices(few, (0, 1, -1)).map(built), frozenset({"ties_lowest_index"}), ties),
         Pool(infinite.map(built), frozenset({"infinite_logits"})),
         Pool(
             _matrices(few, ENTRIES).filter(distinct).map(lambda z: built(z.astype(np.int64))),
@@ -436,12 +468,17 @@ def _cross_entropy(trial: Trial) -> list[Pool]:
     def possible(example: Example) -> bool:
         return bool(np.isfinite(example.expected).all())
 
+    def smallest() -> Iterable[Example]:
+        if spec.prediction == "probabilities" and not soft:
+            for p, label in product(_distributions(2), range(2)):
+                yield built((np.array([p]), [label]))
+
     ordinary = of(SHAPES)
     place = 1 if spec.order == "prediction-first" else 0
     whole = ordinary.map(
         lambda e: _whole(e, [place], "int32" if spec.targets == "class-indices" else "int64")
     )
-    made = [Pool(ordinary)]
+    made = [Pool(ordinary, smallest=smallest)]
     if spec.prediction == "logits":
         made.append(Pool(of(FEW, "small"), frozenset({"large_logits"})))
     else:

@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Wrong: TypeAlias = "str | NDArray[Any]"
 Size: TypeAlias = tuple[Any, ...]
 
-# Calls of one function while Hypothesis searches; a handful follow that confirm what was found.
+# Calls of one function in a search; a handful follow that confirm what was found.
 CALLS = 130
 # What Hypothesis draws before it gives up: ordinary inputs, and those of one criterion.
 DRAWN, DRAWN_AGAIN = 60, 20
@@ -74,16 +75,31 @@ class Search:
         self._judged: dict[Size, Wrong | None] = {}
 
     def within(self, pool: Pool, drawn: int) -> tuple[Example, Wrong] | None:
-        """Return the smallest wrong example of a pool that was met while Hypothesis searched."""
+        """Return the smallest wrong example of a pool that was met.
+
+        Hypothesis takes milliseconds for what it finds, so it searches only where none of the
+        smallest is wrong.
+        """
         self._judged = {}
         chosen = settings(QUIET, max_examples=drawn)
         with _without_constants(), suppress(Stop, HypothesisException):
-            find(pool.examples, self._fails, settings=chosen)
+            if not self._shows(pool):
+                find(pool.examples, self._fails, settings=chosen)
         wrong = {name: found for name, found in self._judged.items() if found is not None}
         if not wrong:
             return None
         smallest = min(wrong, key=lambda name: (not self._tells(name), name))
         return self._seen[smallest], wrong[smallest]
+
+    def _shows(self, pool: Pool) -> bool:
+        """Say whether one of a pool's smallest examples is wrong, the simplest or a later one."""
+        examples = iter(pool.smallest())
+        if any(map(self._fails, islice(examples, 1))):
+            return True
+        # Of those that are as large the simplest comes first: the sort is stable.
+        others = sorted(examples, key=lambda example: size(example)[:4])
+        self.trial.call_ahead([example.arguments for example in others])
+        return any(map(self._fails, others))
 
     def _tells(self, name: Size) -> bool:
         """Say whether a wrong example is wrong in its numbers, not in its shape alone."""
@@ -220,10 +236,13 @@ def _searched(state: Search, failed: frozenset[str]) -> CounterexampleRecord | N
     trial = state.trial
     asked = {c.name for c in criteria_in(rubric(trial.spec.rubric)) if c.when(trial.spec)}
     wanted = asked & failed if failed else asked
-    for place, pool in enumerate(pools(trial)):
-        if place and not pool.names & wanted:
-            continue
-        met = state.within(pool, DRAWN_AGAIN if place else DRAWN)
+    ordinary, *others = pools(trial)
+    chosen = [(pool, DRAWN_AGAIN) for pool in others if pool.names & wanted]
+    # Ordinary inputs first, unless all that failed has inputs of its own.
+    its_own = failed and wanted <= set().union(*(pool.names for pool, _ in chosen))
+    chosen.insert(len(chosen) if its_own else 0, (ordinary, DRAWN))
+    for pool, drawn in chosen:
+        met = state.within(pool, drawn)
         if met is None:
             continue
         example, wrong = met
@@ -232,6 +251,9 @@ def _searched(state: Search, failed: frozenset[str]) -> CounterexampleRecord | N
             return None if "no_memory" in failed else _record(example, wrong)
         alone = state.found(example)
         if alone is not None:
+            if not np.array_equal(alone, wrong):
+                # Another result than before: who looks closer shall start from a new process.
+                trial.student.close()
             return _record(example, alone)
         # It has a memory: what it does depends on what was called before.
         state.look_around(pool)

@@ -11,8 +11,9 @@ from lossgrade.conventions import recognise
 from lossgrade.counterexample import find_counterexample
 from lossgrade.criterion import Failure
 from lossgrade.diagnosis.bank import named
+from lossgrade.diagnosis.fingerprint import fingerprint
 from lossgrade.diagnosis.known import known
-from lossgrade.diagnosis.match import Match, diagnose
+from lossgrade.diagnosis.match import ENOUGH, Match, diagnose
 from lossgrade.diagnosis.samples import FAMILIES, Sample
 from lossgrade.result import Explanation
 from lossgrade.sandbox.host import SandboxUnavailable
@@ -51,25 +52,34 @@ def explain(
     told = convention.record() if convention is not None else None
     if probe.student.missing(key):
         return Explanation(convention=told)
+    names = {line.criterion.name for line in failed}
+    # First: it ends with a call in a new process, which is as good as new for the diagnosis where
+    # that gave what it gave before.
+    counterexample = find_counterexample(probe, key, seconds, failed=names)
+    fresh = counterexample is not None and probe.student.has_served_once
     # Wrong formulas overflow and divide by 0; what comes of it is compared, not warned of.
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        match, found = _matched(probe, key, beyond="robust" in kinds)
+        match, found = _matched(probe, key, beyond="robust" in kinds, fresh=fresh)
         said = known(probe.trial(key, f"{key}:known"), found) if found and match is None else []
-    names = {line.criterion.name for line in failed}
+        # Without samples it fails, or gives another result for the same input each time.
+        digits = fingerprint(probe, key) if OF_VALUES & kinds and len(found) >= ENOUGH else ""
     chance = match is not None and match.misconception.slug == "random"
     return Explanation(
         diagnosis=match.record() if match is not None else None,
         known=said,
         convention=told,
-        counterexample=None if chance else find_counterexample(probe, key, seconds, failed=names),
+        counterexample=None if chance else counterexample,
+        fingerprint=digits,
     )
 
 
-def _matched(probe: Probe, key: str, *, beyond: bool) -> tuple[Match | None, list[Sample]]:
+def _matched(
+    probe: Probe, key: str, *, beyond: bool, fresh: bool
+) -> tuple[Match | None, list[Sample]]:
     try:
         with probe.student.trying(key):
-            return diagnose(probe.trial(key, f"{key}:diagnosis"), beyond=beyond)
+            return diagnose(probe.trial(key, f"{key}:diagnosis"), beyond=beyond, fresh=fresh)
     except (Failure, SandboxUnavailable):
         return None, []
 

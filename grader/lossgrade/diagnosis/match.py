@@ -82,20 +82,28 @@ class Guess:
     def result(self, trial: Trial, given: Sequence[Any]) -> NDArray[Any] | None:
         """Return what it gives, under the function's convention; None for an error."""
         results = self.misconception.results(given, *self.constants)
-        result = results[self.form] if self.form < len(results) else None
+        return self.asked(trial, given, results[self.form] if self.form < len(results) else None)
+
+    def asked(
+        self, trial: Trial, given: Sequence[Any], result: NDArray[Any] | None
+    ) -> NDArray[Any] | None:
+        """Return what its form gave, under the function's convention."""
         return None if result is None else _as_asked(trial, self.misconception, result, given)
 
 
-def diagnose(trial: Trial, *, beyond: bool = True) -> tuple[Match | None, list[Sample]]:
+def diagnose(
+    trial: Trial, *, beyond: bool = True, fresh: bool = False
+) -> tuple[Match | None, list[Sample]]:
     """Return what explains the results of a function that failed, and what was tried.
 
     Args:
         trial: of the function.
         beyond: whether points are lost for what ordinary numbers do not show, such as overflow.
+        fresh: whether its process is as good as new.
     Raises:
         Failure: the function gives nothing that could be looked at.
     """
-    moves, moved = _moves(trial)
+    moves, moved = _moves(trial, fresh=fresh)
     if moves:
         return moved, []
     found = tried.ordinary(trial)
@@ -139,10 +147,14 @@ def _match(trial: Trial, found: list[Sample], *, extreme: bool = False) -> Match
 
 def _first(trial: Trial, misconception: Misconception, found: list[Sample]) -> Guess | None:
     """Return the first form of `misconception`, and constant, that agrees with all of `found`."""
+    first, *others = found
     for constants in _constants(misconception, found):
-        for form in range(len(misconception.results(found[0].given, *constants))):
+        for form, result in enumerate(misconception.results(first.given, *constants)):
             guess = Guess(misconception, form, constants)
-            if all(_agrees(trial, guess, sample) for sample in found) and not all(
+            # The first shows of most that they are not meant.
+            if not _equals(trial, guess, first, guess.asked(trial, first.given, result)):
+                continue
+            if all(_agrees(trial, guess, sample) for sample in others) and not all(
                 _is_right(trial, guess, sample) for sample in found
             ):
                 return guess
@@ -165,7 +177,11 @@ def _constants(misconception: Misconception, found: list[Sample]) -> Iterable[tu
 
 
 def _agrees(trial: Trial, guess: Guess, sample: Sample) -> bool:
-    wrong = guess.result(trial, sample.given)
+    return _equals(trial, guess, sample, guess.result(trial, sample.given))
+
+
+def _equals(trial: Trial, guess: Guess, sample: Sample, wrong: NDArray[Any] | None) -> bool:
+    """Whether what came back is what a guess gives."""
     if wrong is None or sample.found is None:
         # Where the formula cannot be computed the function raises too.
         return wrong is None and sample.found is None
@@ -257,12 +273,12 @@ def _names_its_base(misconception: Misconception) -> bool:
 # --- behaviour -----------------------------------------------------------------------------------
 
 
-def _moves(trial: Trial) -> tuple[bool, Match | None]:
+def _moves(trial: Trial, *, fresh: bool) -> tuple[bool, Match | None]:
     """Return whether the same input gives another result each time, and the diagnosis of that."""
     first, other = trial.ordinary(), trial.ordinary()
     # What earlier calls left behind may have broken it for good.
     afresh = trial.student.is_quick
-    results, failed = _passed_again(trial, first, other, afresh=afresh)
+    results, failed = _passed_again(trial, first, other, afresh=afresh and not fresh)
     if failed is not None:
         return _fails_later(trial, failed, bool(results), afresh=afresh)
     if _alike(results):
@@ -287,7 +303,9 @@ def _passed_again(
     if afresh:
         trial.student.close()
     results: list[NDArray[Any]] = []
-    for case in (first, other, *[first] * REPEATS):
+    cases = (first, other, *[first] * REPEATS)
+    trial.call_ahead([case.arguments for case in cases])
+    for case in cases:
         try:
             result = trial.call(*case.arguments).values
         except Failure:

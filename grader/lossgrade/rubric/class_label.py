@@ -21,6 +21,8 @@ from lossgrade.rubric.cases import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from lossgrade.student import Returned
@@ -29,17 +31,21 @@ if TYPE_CHECKING:
 CONTRACT = (contract.keeps_library, contract.input_unchanged, contract.no_memory)
 
 
-def ask(trial: Trial, rows: NDArray[Any]) -> Returned:
-    """Call the function on (N, C) rows under its convention; a column of labels counts too."""
+def ask_each(trial: Trial, batches: Sequence[NDArray[Any]]) -> Iterator[Returned]:
+    """Call the function on batches (N, C) under its convention; a column of labels counts too."""
     if trial.spec.examples == "single":
-        each = [trial.call(row) for row in rows]
-        for one in each:
-            trial.expect_shape(one, (), say("{name} of one example", name=trial.name))
-        return replace(each[0], values=np.array([one.values for one in each]))
-    found = trial.call(turned(trial, rows))
-    if found.shape == column(trial, len(rows)):
-        return replace(found, values=found.values.reshape(-1))
-    return found
+        for rows in batches:
+            each = list(trial.calls([(row,) for row in rows]))
+            for one in each:
+                trial.expect_shape(one, (), say("{name} of one example", name=trial.name))
+            yield replace(each[0], values=np.array([one.values for one in each]))
+        return
+    cases = [(turned(trial, rows),) for rows in batches]
+    for rows, found in zip(batches, trial.calls(cases), strict=True):
+        if found.shape == column(trial, len(rows)):
+            yield replace(found, values=found.values.reshape(-1))
+        else:
+            yield found
 
 
 def turned(trial: Trial, rows: NDArray[Any]) -> NDArray[Any]:
@@ -54,10 +60,16 @@ def column(trial: Trial, n: int) -> tuple[int, int]:
 
 def compare(trial: Trial, rows: NDArray[Any], what: str = "", hint: str = "") -> None:
     """Expect the class index of the largest entry of each row; a column of them counts too."""
-    what = what or say("{name} of {batch}", name=trial.name, batch=stack_of(*rows.shape))
-    found = ask(trial, rows)
-    expected = oracle.class_label(rows)
-    trial.expect(found, expected, what, hint=hint, tolerance=0)
+    compare_each(trial, [rows], what, hint)
+
+
+def compare_each(
+    trial: Trial, batches: Sequence[NDArray[Any]], what: str = "", hint: str = ""
+) -> None:
+    """Expect the labels of each of several batches."""
+    for rows, found in zip(batches, ask_each(trial, batches), strict=True):
+        told = what or say("{name} of {batch}", name=trial.name, batch=stack_of(*rows.shape))
+        trial.expect(found, oracle.class_label(rows), told, hint=hint, tolerance=0)
 
 
 def ordinary(trial: Trial) -> Case:
@@ -79,21 +91,20 @@ def ordinary(trial: Trial) -> Case:
 @criterion(points=2, kind="values")
 def lecture_example(trial: Trial) -> None:
     """The lecture's net inputs get the lecture's labels."""
-    for figure in trial.figures():
-        inputs = figure.inputs
-        rows = inputs["logits"] if "logits" in inputs else inputs["probabilities"]
-        compare(
-            trial,
-            trial.array(np.atleast_2d(rows)),
-            say("{name} of the lecture's example", name=trial.name),
-        )
+    told = [figure.inputs for figure in trial.figures()]
+    rows = [each["logits"] if "logits" in each else each["probabilities"] for each in told]
+    compare_each(
+        trial,
+        [trial.array(np.atleast_2d(each)) for each in rows],
+        say("{name} of the lecture's example", name=trial.name),
+    )
 
 
 @criterion(points=3, kind="values")
 def random_logits(trial: Trial) -> None:
     """Fresh net inputs get the label of their largest entry, negative ones too."""
-    compare(trial, trial.array(draw_logits(trial, 24, 4)))
-    compare(trial, trial.array(-1 - np.abs(draw_logits(trial, 12, 7))))
+    ordinary_rows = draw_logits(trial, 24, 4)
+    negative = -1 - np.abs(draw_logits(trial, 12, 7))
     # The two largest a thousandth apart: rounding makes a tie of them.
     near = draw_logits(trial, 12, 5)
     first, second = np.argsort(near, axis=1)[:, -2:][:, ::-1].T
@@ -101,7 +112,7 @@ def random_logits(trial: Trial) -> None:
     rows = np.arange(12)
     near[rows, high] = np.round(near.max(axis=1), 1) + 0.001
     near[rows, low] = near[rows, high] - 0.001
-    compare(trial, trial.array(near))
+    compare_each(trial, [trial.array(each) for each in (ordinary_rows, negative, near)])
 
 
 @criterion(points=2, kind="values")
@@ -120,15 +131,14 @@ def one_hot_rows(trial: Trial) -> None:
 @criterion(points=1, kind="values")
 def one_example(trial: Trial) -> None:
     """A batch of one example gets one label."""
-    for _ in range(4):  # a guess is right once in 7
-        compare(trial, trial.array(draw_logits(trial, 1, 7)))
+    # A guess is right once in 7.
+    compare_each(trial, [trial.array(draw_logits(trial, 1, 7)) for _ in range(4)])
 
 
 @criterion(points=1, kind="values")
 def square_batch(trial: Trial) -> None:
     """As many examples as classes get a label for each example."""
-    for n in (5, 8):
-        compare(trial, trial.array(draw_logits(trial, n, n)))
+    compare_each(trial, [trial.array(draw_logits(trial, n, n)) for n in (5, 8)])
 
 
 @criterion(points=1, kind="values")

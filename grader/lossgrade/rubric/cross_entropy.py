@@ -23,7 +23,7 @@ from lossgrade.rubric.cases import (
 from lossgrade.rubric.gradients import cross_entropy_gradient
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -103,16 +103,27 @@ def reduction(trial: Trial) -> str:
 
 def ask(trial: Trial, predicted: NDArray[Any], targets: NDArray[Any]) -> Returned:
     """Call the function on a batch, or on each example of it."""
-    if batched(trial.spec):
-        found = trial.call(*arguments(trial, predicted, targets))
+    return next(ask_each(trial, [(predicted, targets)]))
+
+
+def ask_each(
+    trial: Trial, batches: Sequence[tuple[NDArray[Any], NDArray[Any]]]
+) -> Iterator[Returned]:
+    """Call the function on each of several batches, as `ask` does on one."""
+    if not batched(trial.spec):
+        for batch in batches:
+            each = list(trial.calls([arguments(trial, p, t) for p, t in zip(*batch, strict=True)]))
+            for one in each:
+                trial.expect_shape(one, (), say("{name} of one example", name=trial.name))
+            yield replace(each[0], values=np.array([one.values for one in each]))
+        return
+    cases = [arguments(trial, *batch) for batch in batches]
+    for (predicted, _), found in zip(batches, trial.calls(cases), strict=True):
         if found.shape == column(trial, len(predicted)) and trial.reduction == "none":
             # A column of the right losses loses result_shape alone.
-            return replace(found, values=found.values.reshape(-1))
-        return found
-    each = [trial.call(*arguments(trial, p, t)) for p, t in zip(predicted, targets, strict=True)]
-    for one in each:
-        trial.expect_shape(one, (), say("{name} of one example", name=trial.name))
-    return replace(each[0], values=np.array([one.values for one in each]))
+            yield replace(found, values=found.values.reshape(-1))
+        else:
+            yield found
 
 
 def column(trial: Trial, n: int) -> tuple[int, int]:
@@ -135,23 +146,33 @@ def compare(
     tolerance: float | None = None,
 ) -> None:
     """Expect the losses of a prediction at `targets`: class probabilities (N, C)."""
-    predicted = prediction(trial, log_probabilities, dtype)
-    given = encoded(trial, targets, dtype)
-    what = what or say(
-        "{name} of {batch} ({dtype})",
-        name=trial.name,
-        batch=stack_of(*predicted.shape),
-        dtype=predicted.dtype,
-    )
-    losses = reference(trial, predicted, given)
-    found = ask(trial, predicted, given)
-    trial.expect(
-        found,
-        due(trial, losses),
-        what,
-        hint=hint,
-        tolerance=tolerance,
-    )
+    compare_each(trial, [(log_probabilities, targets)], what, hint, dtype, tolerance)
+
+
+def compare_each(
+    trial: Trial,
+    batches: Sequence[tuple[NDArray[Any], NDArray[Any]]],
+    what: str = "",
+    hint: str = "",
+    dtype: str = "",
+    tolerance: float | None = None,
+) -> None:
+    """Expect the losses of several predictions, each at its targets."""
+    given = [(prediction(trial, p, dtype), encoded(trial, t, dtype)) for p, t in batches]
+    for (predicted, targets), found in zip(given, ask_each(trial, given), strict=True):
+        trial.expect(
+            found,
+            due(trial, reference(trial, predicted, targets)),
+            what
+            or say(
+                "{name} of {batch} ({dtype})",
+                name=trial.name,
+                batch=stack_of(*predicted.shape),
+                dtype=predicted.dtype,
+            ),
+            hint=hint,
+            tolerance=tolerance,
+        )
 
 
 def _ln(base: str) -> float:
@@ -220,32 +241,30 @@ def lecture_losses(trial: Trial) -> None:
 @criterion(points=3, kind="values")
 def random_float32(trial: Trial) -> None:
     """Fresh float32 predictions have the right losses."""
-    for n, c in ((12, 3), (5, 7)):
-        compare(trial, *draw(trial, n, c), dtype="float32")
+    compare_each(trial, [draw(trial, n, c) for n, c in ((12, 3), (5, 7))], dtype="float32")
 
 
 @criterion(points=2, kind="values")
 def random_float64(trial: Trial) -> None:
     """Fresh float64 predictions have the right losses."""
-    for n, c in ((6, 4), (9, 2)):
-        compare(trial, *draw(trial, n, c), dtype="float64")
+    compare_each(trial, [draw(trial, n, c) for n, c in ((6, 4), (9, 2))], dtype="float64")
 
 
 @criterion(points=1, kind="values")
 def one_example(trial: Trial) -> None:
     """A batch of one example has its one loss."""
     first, second = trial.rng.choice(4, 2, replace=False)
-    for label in (first, second, *trial.rng.integers(0, 4, 10)):
-        probabilities = draw_probabilities(trial, 1, 4, np.array([label]))
-        compare(trial, np.log(probabilities), oracle.one_hot([label], 4))
+    labels = np.array([[first], [second], *trial.rng.integers(0, 4, (10, 1))])
+    predictions = [np.log(draw_probabilities(trial, 1, 4, label)) for label in labels]
+    targets = [oracle.one_hot(label, 4) for label in labels]
+    compare_each(trial, list(zip(predictions, targets, strict=True)))
 
 
 @criterion(points=2, kind="values")
 def square_batch(trial: Trial) -> None:
     """As many examples as classes have a loss for each example."""
-    for n in (4, 6, 9):
-        hint = say("Is the sum taken over the classes of each example?")
-        compare(trial, *draw(trial, n, n), hint=hint)
+    hint = say("Is the sum taken over the classes of each example?")
+    compare_each(trial, [draw(trial, n, n) for n in (4, 6, 9)], hint=hint)
 
 
 @criterion(points=1, kind="values")
@@ -312,8 +331,8 @@ def only_true_class_counts(trial: Trial) -> None:
     left = 1 - true.sum(axis=1, keepdims=True)
     dealt = np.log(true + left * others / others.sum(axis=1, keepdims=True))
     given = encoded(trial, targets)
-    before = ask(trial, prediction(trial, log_probabilities), given)
-    after = ask(trial, prediction(trial, dealt), given)
+    predictions = prediction(trial, log_probabilities), prediction(trial, dealt)
+    before, after = ask_each(trial, [(predicted, given) for predicted in predictions])
     trial.expect_shape(after, before.shape, say("{name} of another prediction", name=trial.name))
     trial.expect_values(
         after.values,
@@ -329,7 +348,7 @@ def example_permutation(trial: Trial) -> None:
     log_probabilities, targets = draw(trial, *ordinary_shape(trial))
     order = trial.rng.permutation(len(targets))
     predicted, given = prediction(trial, log_probabilities), encoded(trial, targets)
-    before, after = ask(trial, predicted, given), ask(trial, predicted[order], given[order])
+    before, after = ask_each(trial, [(predicted, given), (predicted[order], given[order])])
     trial.expect_shape(after, before.shape, say("{name} of reordered examples", name=trial.name))
     expected = before.values
     if before.shape == (len(order),):
@@ -346,9 +365,14 @@ def class_permutation(trial: Trial) -> None:
     """Reordering the classes of prediction and target alike changes no loss."""
     log_probabilities, targets = draw(trial, *ordinary_shape(trial))
     order = trial.rng.permutation(targets.shape[1])
-    before = ask(trial, prediction(trial, log_probabilities), encoded(trial, targets))
     again = np.ascontiguousarray(log_probabilities[:, order])
-    after = ask(trial, prediction(trial, again), encoded(trial, targets[:, order]))
+    before, after = ask_each(
+        trial,
+        [
+            (prediction(trial, log_probabilities), encoded(trial, targets)),
+            (prediction(trial, again), encoded(trial, targets[:, order])),
+        ],
+    )
     trial.expect_shape(after, before.shape, say("{name} of reordered classes", name=trial.name))
     trial.expect_values(
         after.values,
@@ -362,8 +386,8 @@ def repeated_batch(trial: Trial) -> None:
     """A batch given twice over has its losses twice: twice the sum, the same mean."""
     log_probabilities, targets = draw(trial, *ordinary_shape(trial))
     predicted, given = prediction(trial, log_probabilities), encoded(trial, targets)
-    once = ask(trial, predicted, given)
-    twice = ask(trial, np.concatenate([predicted] * 2), np.concatenate([given] * 2))
+    double = np.concatenate([predicted] * 2), np.concatenate([given] * 2)
+    once, twice = ask_each(trial, [(predicted, given), double])
     before = once.values.astype(np.float64)
     if trial.reduction == "none":
         trial.expect_shape(
@@ -388,7 +412,7 @@ def repeated_batch(trial: Trial) -> None:
 @criterion(points=2, when=lambda spec: spec.targets != "class-probabilities")
 def gradient(trial: Trial) -> None:
     """The gradient of softmax and cross entropy together is probabilities - one-hot."""
-    cross_entropy_gradient(trial, prediction, encoded, arguments, ask)
+    cross_entropy_gradient(trial, prediction, encoded, arguments, ask_each)
 
 
 # --- contract and robust -------------------------------------------------------------------------

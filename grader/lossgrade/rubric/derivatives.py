@@ -24,7 +24,7 @@ from lossgrade.rubric.gradients import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -73,11 +73,12 @@ def expect_gradient(
         trial.expect_values(found, expected, what, tolerance=AUTOGRAD_TOLERANCE, hint=say(HINT))
         return
 
-    def weighted(z: NDArray[np.float64]) -> float:
-        result = trial.call(*arguments(given(z)))
-        if result.values.size != cotangent.size:
-            trial.expect_shape(result, cotangent.shape, what)
-        return float((result.values.astype(np.float64).reshape(cotangent.shape) * cotangent).sum())
+    def weighted(points: Sequence[NDArray[np.float64]]) -> Iterator[float]:
+        for result in trial.calls([arguments(given(z)) for z in points]):
+            if result.values.size != cotangent.size:
+                trial.expect_shape(result, cotangent.shape, what)
+            values = result.values.astype(np.float64).reshape(cotangent.shape)
+            yield float((values * cotangent).sum())
 
     found = central_differences(weighted, at)
     trial.expect_values(found, expected, what, tolerance=DIFFERENCE_TOLERANCE, hint=say(HINT))

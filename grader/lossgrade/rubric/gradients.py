@@ -18,7 +18,7 @@ from lossgrade.language import later, say
 from lossgrade.rubric.cases import draw_labels, draw_logits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,9 +35,12 @@ AUTOGRAD_TOLERANCE = 1e-4
 HINT = later("Is every step from the input to the result differentiable, and is the formula right?")
 
 
-def softmax_gradient(trial: Trial, ask: Callable[[Trial, NDArray[Any]], Returned]) -> None:
+def softmax_gradient(trial: Trial, ask_each: Callable[..., Iterable[Returned]]) -> None:
     """Expect probabilities - one-hot from the student's softmax and the reference loss.
 
+    Args:
+        trial: the trial of a softmax.
+        ask_each: calls it under its convention, as in rubric/softmax.py.
     Raises:
         Failure: the gradient is another, or does not flow.
     """
@@ -65,28 +68,31 @@ def softmax_gradient(trial: Trial, ask: Callable[[Trial, NDArray[Any]], Returned
         trial.expect_values(found, expected, what, tolerance=AUTOGRAD_TOLERANCE, hint=say(HINT))
         return
 
-    def loss(z: NDArray[np.float64]) -> float:
-        p = ask(trial, z)
-        trial.expect_shape(p, z.shape, say("{name} of float64 net inputs", name=trial.name))
-        return float((cotangent * p.values.astype(np.float64)).sum())
+    def losses(points: Sequence[NDArray[np.float64]]) -> Iterator[float]:
+        of = say("{name} of float64 net inputs", name=trial.name)
+        for p in ask_each(trial, points):
+            trial.expect_shape(p, logits.shape, of)
+            yield float((cotangent * p.values.astype(np.float64)).sum())
 
-    found = central_differences(loss, logits)
+    found = central_differences(losses, logits)
     trial.expect_values(found, expected, what, tolerance=DIFFERENCE_TOLERANCE, hint=say(HINT))
 
 
 def central_differences(
-    function: Callable[[NDArray[np.float64]], float], at: NDArray[np.float64]
+    function: Callable[[Sequence[NDArray[np.float64]]], Iterable[float]], at: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the gradient of `function` by central differences of `STEP`.
 
+    Args:
+        function: gives a number for each of several points, each in the shape of `at`.
+        at: the place of the gradient.
     Raises:
         Failure: the function gives NaN or an infinity there.
     """
-    gradient = np.zeros_like(at)
-    for place in np.ndindex(*at.shape):
-        step = np.zeros_like(at)
-        step[place] = STEP
-        gradient[place] = (function(at + step) - function(at - step)) / (2 * STEP)
+    steps = STEP * np.eye(at.size).reshape(at.size, *at.shape)
+    after, before = np.array(list(function([*(at + steps), *(at - steps)]))).reshape(2, *at.shape)
+    with np.errstate(invalid="ignore"):
+        gradient: NDArray[np.float64] = (after - before) / (2 * STEP)
     if not np.isfinite(gradient).all():
         raise Failure(say("the result is NaN or infinite in an ordinary case"), say(HINT))
     return gradient
@@ -97,13 +103,13 @@ def cross_entropy_gradient(
     prediction: Callable[..., NDArray[Any]],
     encoded: Callable[..., NDArray[Any]],
     arguments: Callable[..., tuple[Any, ...]],
-    ask: Callable[..., Returned],
+    ask_each: Callable[..., Iterable[Returned]],
 ) -> None:
     """Expect probabilities - one-hot from the reference softmax and the student's loss.
 
     Args:
         trial: the trial of a cross entropy.
-        prediction, encoded, arguments, ask: the convention, as in rubric/cross_entropy.py.
+        prediction, encoded, arguments, ask_each: the convention, as in rubric/cross_entropy.py.
     Raises:
         Failure: the gradient is another, or does not flow.
     """
@@ -138,10 +144,11 @@ def cross_entropy_gradient(
         trial.expect_values(found, expected, what, tolerance=AUTOGRAD_TOLERANCE, hint=say(HINT))
         return
 
-    def loss(z: NDArray[np.float64]) -> float:
-        return float(ask(trial, *of(z)).values.astype(np.float64).sum())
+    def losses(points: Sequence[NDArray[np.float64]]) -> Iterator[float]:
+        for each in ask_each(trial, [of(z) for z in points]):
+            yield float(each.values.astype(np.float64).sum())
 
-    found = central_differences(loss, logits)
+    found = central_differences(losses, logits)
     trial.expect_values(found, expected, what, tolerance=DIFFERENCE_TOLERANCE, hint=say(HINT))
 
 

@@ -17,7 +17,7 @@ from lossgrade.rubric.cases import draw_labels, draw_probabilities
 from lossgrade.rubric.cross_entropy import (
     CONTRACT,
     arguments,
-    ask,
+    ask_each,
     class_permutation,
     compare,
     empty_batch,
@@ -72,7 +72,7 @@ __all__ = [
 @criterion(points=2)
 def gradient(trial: Trial) -> None:
     """The gradient of log-softmax and this loss together is probabilities - one-hot."""
-    cross_entropy_gradient(trial, prediction, encoded, arguments, ask)
+    cross_entropy_gradient(trial, prediction, encoded, arguments, ask_each)
 
 
 @criterion(points=1, kind="robust")

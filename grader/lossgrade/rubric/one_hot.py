@@ -14,6 +14,8 @@ from lossgrade.rubric import contract
 from lossgrade.rubric.cases import Case, draw_labels, ordinary_shape, stack_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from lossgrade.student import Returned
@@ -45,12 +47,20 @@ def encode(trial: Trial, targets: NDArray[Any], num_classes: int) -> tuple[Retur
     """Call the function; return its matrix and how many columns are due."""
     columns = classes(trial, targets, num_classes)
     if trial.spec.examples == "single":
-        rows = [trial.call(*arguments(trial, each, num_classes)) for each in targets]
+        rows = list(trial.calls([arguments(trial, each, num_classes) for each in targets]))
         for row in rows:
             trial.expect_shape(row, (columns,), say("{name} of one label", name=trial.name))
         return replace(rows[0], values=np.stack([row.values for row in rows])), columns
     found = trial.call(*arguments(trial, targets, num_classes))
     return (replace(found, values=found.values.T) if trial.spec.axis == 0 else found), columns
+
+
+def compare_each(trial: Trial, batches: Sequence[tuple[NDArray[Any], int]]) -> None:
+    """Expect the one-hot rows of several batches, each of targets and a number of classes."""
+    if trial.spec.examples == "batch":
+        trial.call_ahead([arguments(trial, *batch) for batch in batches])
+    for targets, num_classes in batches:
+        compare(trial, targets, num_classes)
 
 
 def compare(trial: Trial, targets: NDArray[Any], num_classes: int) -> None:
@@ -94,45 +104,44 @@ def ordinary(trial: Trial) -> Case:
 @criterion(points=2, kind="values")
 def lecture_example(trial: Trial) -> None:
     """The lecture's labels become the lecture's matrix."""
-    for figure in trial.figures():
-        compare(trial, np.array(figure.inputs["targets"]), figure.inputs["num_classes"])
+    told = [figure.inputs for figure in trial.figures()]
+    compare_each(trial, [(np.array(each["targets"]), each["num_classes"]) for each in told])
 
 
 @criterion(points=3, kind="values")
 def shuffled_labels(trial: Trial) -> None:
     """Labels in any order are encoded, more or fewer of them than classes."""
-    for n, c in ((5, 3), (3, 7), (9, 4)):
-        labels = draw_labels(trial, n, c)
+    batches = [(draw_labels(trial, n, c), c) for n, c in ((5, 3), (3, 7), (9, 4))]
+    for labels, c in batches:
         labels[2] = c - 1  # a missing top class is a criterion of its own
-        compare(trial, labels, c)
+    compare_each(trial, batches)
 
 
 @criterion(points=2, kind="values")
 def missing_top_class(trial: Trial) -> None:
     """There is a column for each class, also for one that no label names."""
-    compare(trial, trial.rng.permutation([0, 1, 1, 2]), 5)
-    compare(trial, trial.rng.permutation([1, 3, 3]), 6)
+    first, second = trial.rng.permutation([0, 1, 1, 2]), trial.rng.permutation([1, 3, 3])
+    compare_each(trial, [(first, 5), (second, 6)])
 
 
 @criterion(points=1, kind="values")
 def one_example(trial: Trial) -> None:
     """A batch of one example gives a matrix of one row."""
-    for label in trial.rng.permutation([1, 2, 3]):
-        compare(trial, np.array([label]), 4)
+    compare_each(trial, [(np.array([label]), 4) for label in trial.rng.permutation([1, 2, 3])])
 
 
 @criterion(points=1, kind="values")
 def square_batch(trial: Trial) -> None:
     """As many examples as classes are encoded by rows, not by columns."""
-    compare(trial, np.array([1, 2, 0, 1]), 4)
-    compare(trial, trial.rng.permutation([0, 1, 2, 2, 4]), 5)
+    drawn = trial.rng.permutation([0, 1, 2, 2, 4])
+    compare_each(trial, [(np.array([1, 2, 0, 1]), 4), (drawn, 5)])
 
 
 @criterion(points=1, kind="values")
 def two_classes(trial: Trial) -> None:
     """Two classes are encoded in two columns."""
-    for first in (1, 0):
-        compare(trial, np.array([first, 1 - first, *trial.rng.permutation([0, 1])]), 2)
+    starts = (1, 0), (0, 1)
+    compare_each(trial, [(np.array([*s, *trial.rng.permutation([0, 1])]), 2) for s in starts])
 
 
 @criterion(points=1, kind="values")

@@ -15,6 +15,8 @@ from lossgrade.rubric.cases import Case, draw_logits, ordinary_shape, stack_of
 from lossgrade.rubric.gradients import softmax_gradient
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from lossgrade.student import Returned
@@ -30,15 +32,23 @@ CONTRACT = (
 
 def ask(trial: Trial, logits: NDArray[Any]) -> Returned:
     """Call the function on (N, C) logits under its convention; return its (N, C) result."""
+    return next(ask_each(trial, [logits]))
+
+
+def ask_each(trial: Trial, batches: Sequence[NDArray[Any]]) -> Iterator[Returned]:
+    """Call the function on each of several batches, as `ask` does on one."""
     if trial.spec.examples == "single":
-        rows = [trial.call(row) for row in logits]
-        for row in rows:
-            trial.expect_shape(row, logits.shape[1:], say("{name} of one vector", name=trial.name))
-        return replace(rows[0], values=np.stack([row.values for row in rows]))
-    if trial.spec.axis == 0:
-        found = trial.call(np.ascontiguousarray(logits.T))
-        return replace(found, values=found.values.T)
-    return trial.call(logits)
+        for logits in batches:
+            rows = list(trial.calls([(row,) for row in logits]))
+            what = say("{name} of one vector", name=trial.name)
+            for row in rows:
+                trial.expect_shape(row, logits.shape[1:], what)
+            yield replace(rows[0], values=np.stack([row.values for row in rows]))
+        return
+    turned = trial.spec.axis == 0
+    given = [np.ascontiguousarray(logits.T) if turned else logits for logits in batches]
+    for found in trial.calls([(each,) for each in given]):
+        yield replace(found, values=found.values.T) if turned else found
 
 
 REFERENCES = {"softmax": oracle.softmax, "log_softmax": oracle.log_softmax}
@@ -57,19 +67,31 @@ def compare(
     tolerance: float | None = None,
 ) -> None:
     """Expect the reference of each row of `logits`."""
-    trial.expect(
-        ask(trial, logits),
-        reference(trial, logits),
-        what
-        or say(
-            "{name} of {batch} ({dtype})",
-            name=trial.name,
-            batch=stack_of(*logits.shape),
-            dtype=logits.dtype,
-        ),
-        tolerance=tolerance,
-        hint=hint,
-    )
+    compare_each(trial, [logits], what, hint, tolerance)
+
+
+def compare_each(
+    trial: Trial,
+    batches: Sequence[NDArray[Any]],
+    what: str = "",
+    hint: str = "",
+    tolerance: float | None = None,
+) -> None:
+    """Expect the reference of each row of each batch."""
+    for logits, found in zip(batches, ask_each(trial, batches), strict=True):
+        trial.expect(
+            found,
+            reference(trial, logits),
+            what
+            or say(
+                "{name} of {batch} ({dtype})",
+                name=trial.name,
+                batch=stack_of(*logits.shape),
+                dtype=logits.dtype,
+            ),
+            tolerance=tolerance,
+            hint=hint,
+        )
 
 
 def ordinary(trial: Trial) -> Case:
@@ -98,30 +120,27 @@ def lecture_figures(trial: Trial) -> None:
 @criterion(points=3, kind="values")
 def random_float32(trial: Trial) -> None:
     """Fresh float32 net inputs give the right values."""
-    for n, c in ((12, 3), (5, 7)):
-        compare(trial, draw_logits(trial, n, c).astype(np.float32))
+    shapes = ((12, 3), (5, 7))
+    compare_each(trial, [draw_logits(trial, n, c).astype(np.float32) for n, c in shapes])
 
 
 @criterion(points=2, kind="values")
 def random_float64(trial: Trial) -> None:
     """Fresh float64 net inputs give the right values."""
-    for n, c in ((6, 4), (9, 2)):
-        compare(trial, draw_logits(trial, n, c))
+    compare_each(trial, [draw_logits(trial, n, c) for n, c in ((6, 4), (9, 2))])
 
 
 @criterion(points=1, kind="values")
 def one_example(trial: Trial) -> None:
     """A batch of one example is normalised over its classes."""
-    for _ in range(6):
-        compare(trial, trial.array(draw_logits(trial, 1, 4)))
+    compare_each(trial, [trial.array(draw_logits(trial, 1, 4)) for _ in range(6)])
 
 
 @criterion(points=2, kind="values")
 def square_batch(trial: Trial) -> None:
     """As many examples as classes are normalised by example."""
-    for n in (4, 6, 9):
-        logits = trial.array(draw_logits(trial, n, n))
-        compare(trial, logits, hint=say("Is the sum taken over the classes?"))
+    batches = [trial.array(draw_logits(trial, n, n)) for n in (4, 6, 9)]
+    compare_each(trial, batches, hint=say("Is the sum taken over the classes?"))
 
 
 @criterion(points=1, kind="values")
@@ -180,9 +199,8 @@ def entries_in_0_1(trial: Trial) -> None:
 def shift_invariance(trial: Trial) -> None:
     """Adding a constant to all net inputs of an example changes nothing."""
     logits = draw_logits(trial, *ordinary_shape(trial))
-    before = ask(trial, trial.array(logits))
     shift = trial.rng.uniform(1, 4, (logits.shape[0], 1))
-    after = ask(trial, trial.array(logits + shift))
+    before, after = ask_each(trial, [trial.array(logits), trial.array(logits + shift)])
     trial.expect_shape(after, before.shape, say("{name} of shifted net inputs", name=trial.name))
     trial.expect_values(
         after.values,
@@ -201,7 +219,7 @@ def class_permutation(trial: Trial) -> None:
     """Reordering the classes reorders the values in the same way."""
     logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
     order = trial.rng.permutation(logits.shape[1])
-    before, after = ask(trial, logits), ask(trial, np.ascontiguousarray(logits[:, order]))
+    before, after = ask_each(trial, [logits, np.ascontiguousarray(logits[:, order])])
     trial.expect_shape(
         before,
         logits.shape,
@@ -223,14 +241,14 @@ def class_permutation(trial: Trial) -> None:
 def rows_independent(trial: Trial) -> None:
     """The values of an example do not depend on the other examples."""
     logits = trial.array(draw_logits(trial, *ordinary_shape(trial)))
-    together = ask(trial, logits)
+    results = ask_each(trial, [logits, *(logits[row : row + 1] for row in range(len(logits)))])
+    together = next(results)
     trial.expect_shape(
         together,
         logits.shape,
         say("{name} of {batch}", name=trial.name, batch=stack_of(*logits.shape)),
     )
-    for row in range(len(logits)):
-        alone = ask(trial, logits[row : row + 1])
+    for row, alone in enumerate(results):
         trial.expect_shape(
             alone, (1, logits.shape[1]), say("{name} of one example", name=trial.name)
         )
@@ -249,7 +267,7 @@ def rows_independent(trial: Trial) -> None:
 @criterion(points=2)
 def gradient(trial: Trial) -> None:
     """The gradient of softmax and cross entropy together is probabilities - one-hot."""
-    softmax_gradient(trial, ask)
+    softmax_gradient(trial, ask_each)
 
 
 @criterion(points=1, kind="robust")

@@ -8,6 +8,7 @@ import queue
 import select
 import threading
 import time
+from abc import ABC, abstractmethod
 from typing import IO
 
 CHUNK = 1 << 16
@@ -26,13 +27,15 @@ class Closed(Exception):
     """The other side closed its pipe, as it does when it dies."""
 
 
-class _Output:
-    """What was printed: the first `cap` bytes, and how many there were."""
+class _Incoming(ABC):
+    """The replies, and what was printed: its first `cap` bytes, and how many there were."""
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
         self.printed = bytearray()
         self.count = 0
+        # What came with the last piece and has not been asked for yet.
+        self._held = b""
 
     def take(self, piece: bytes) -> None:
         self.count += len(piece)
@@ -40,8 +43,29 @@ class _Output:
         if self.count > FLOOD_BYTES:
             raise TimedOut(f"printed more than {FLOOD_BYTES >> 20} MiB of output")
 
+    def read(self, count: int, deadline: float) -> bytes:
+        """Return the next `count` bytes of the replies; what comes with them is kept.
 
-class PipeChannel(_Output):
+        Raises:
+            TimedOut: they did not come before `deadline`, or too much was printed meanwhile.
+            Closed: they never will.
+        """
+        if len(self._held) < count:
+            pieces = [self._held]
+            missing = count - len(self._held)
+            while missing > 0:
+                pieces.append(self._piece(deadline))
+                missing -= len(pieces[-1])
+            self._held = b"".join(pieces)
+        data, self._held = self._held[:count], self._held[count:]
+        return data
+
+    @abstractmethod
+    def _piece(self, deadline: float) -> bytes:
+        """Wait for more of the replies."""
+
+
+class PipeChannel(_Incoming):
     """Three POSIX pipes: requests out, replies in, printed output in."""
 
     def __init__(self, requests: int, replies: int, output: int, cap: int) -> None:
@@ -61,16 +85,12 @@ class PipeChannel(_Output):
             except BrokenPipeError:
                 raise Closed from None
 
-    def read(self, count: int, deadline: float) -> bytes:
-        pieces = []
-        while count:
-            self._wait(self.replies, select.POLLIN, deadline)
-            piece = os.read(self.replies, min(count, 1 << 20))
-            if not piece:
-                raise Closed
-            pieces.append(piece)
-            count -= len(piece)
-        return b"".join(pieces)
+    def _piece(self, deadline: float) -> bytes:
+        self._wait(self.replies, select.POLLIN, deadline)
+        piece = os.read(self.replies, CHUNK)
+        if not piece:
+            raise Closed
+        return piece
 
     def _wait(self, descriptor: int, event: int, deadline: float) -> None:
         """Wait until `descriptor` is ready, draining the printed output meanwhile."""
@@ -107,7 +127,7 @@ class PipeChannel(_Output):
             os.close(descriptor)
 
 
-class ThreadChannel(_Output):
+class ThreadChannel(_Incoming):
     """The same over pipes that cannot be polled, as on Windows: a thread for each, which closes it.
 
     Closing a pipe that another thread reads or writes blocks on Windows.
@@ -119,7 +139,6 @@ class ThreadChannel(_Output):
         super().__init__(cap)
         self._requests, self._replies, self._output = requests, replies, output
         self._pieces: queue.Queue[bytes] = queue.Queue(maxsize=64)
-        self._held = bytearray()
         self._flooded = False
         self._outgoing: queue.Queue[bytes | None] = queue.Queue()
         self._threads = [
@@ -153,8 +172,8 @@ class ThreadChannel(_Output):
     def send(self, data: bytes, deadline: float) -> None:  # noqa: ARG002 - the reply has the deadline
         self._outgoing.put(data)
 
-    def read(self, count: int, deadline: float) -> bytes:
-        while len(self._held) < count:
+    def _piece(self, deadline: float) -> bytes:
+        while True:
             left = deadline - time.monotonic()
             if self._flooded:
                 raise TimedOut(f"printed more than {FLOOD_BYTES >> 20} MiB of output")
@@ -165,10 +184,7 @@ class ThreadChannel(_Output):
                 piece = self._pieces.get(timeout=min(left, 0.2))
                 if not piece:
                     raise Closed
-                self._held += piece
-        data = bytes(self._held[:count])
-        del self._held[:count]
-        return data
+                return piece
 
     def close(self) -> None:
         """Let the threads end with the process that they serve, and close their pipes.

@@ -7,7 +7,6 @@ what is printed is drained and capped, so that a worker can neither hang nor flo
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import secrets
@@ -21,11 +20,11 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import lossgrade
 from lossgrade.sandbox import protocol
 from lossgrade.sandbox.channel import Closed, PipeChannel, ThreadChannel, TimedOut
+from lossgrade.sandbox.processes import Copied, command, environment
 from lossgrade.sandbox.protocol import Block, ProtocolError
 
 if TYPE_CHECKING:
@@ -38,14 +37,8 @@ if TYPE_CHECKING:
 # Loading torch from a cold disk took 4 s; a loaded machine may take many times that.
 START_SECONDS = 180.0
 ENTER_SECONDS = 20.0
-
-_BOOT = """
-import sys
-sys.path.insert(0, {root!r})
-from lossgrade.sandbox import zygote
-sys.path[:] = [path for path in sys.path if path not in {ours!r}] + {theirs!r}
-zygote.{entry}
-"""
+# A wait that ends so long after its deadline was not the worker's: this process was stopped.
+OVERSLEPT_SECONDS = 1.0
 
 
 class WorkerLost(Exception):
@@ -84,21 +77,47 @@ class Zygote:
     """Where workers come from: a process with the frameworks loaded, forked for each worker.
 
     Starting one does not wait for it, so that its imports overlap with the caller's own.
+
+    A process asks one zygote for one thing at a time. To grade in several, make a `twin` for each,
+    fork, and in each process `release` all that others use:
+
+        with Zygote(frameworks) as zygote:
+            twins = [zygote.twin() for _ in range(jobs)]
+        for twin in twins:
+            if os.fork() == 0:
+                for other in twins: other is twin or other.release()
+                ...  # grade, twin.close(), os._exit(0)
+        for twin in twins: twin.release()
     """
 
-    def __init__(self, frameworks: Sequence[str], *, fork: bool | None = None) -> None:
+    def __init__(
+        self, frameworks: Sequence[str], *, fork: bool | None = None, mother: Zygote | None = None
+    ) -> None:
+        """Start one.
+
+        Args:
+            frameworks: what it imports: "numpy", "torch".
+            fork: fork workers, or start each anew; default: what is safe here.
+            mother: the zygote that it is made a copy of; see `twin`.
+        """
         self.frameworks = list(frameworks)
         self.fork = forking_is_safe() if fork is None else fork
         # Entered by workers under other user ids; each has a directory of its own below it.
         self.scratch = Path(tempfile.mkdtemp(prefix="lossgrade-")).resolve()
         self.scratch.chmod(0o711)
+        # How often a process was started: who sees it change has lost what ran under the last.
+        self.starts = 0
         self._ready = False
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Copied | None = None
         self._control: socket.socket | None = None
-        self._why = "it has been closed"
+        self._why = ""
+        self._ended = False
         if self.fork:
             try:
-                self._start()
+                if mother is None:
+                    self._start()
+                else:
+                    self._start_as_copy(mother)
             except BaseException:
                 self.close()
                 raise
@@ -115,24 +134,62 @@ class Zygote:
         self.close()
 
     def _start(self) -> None:
+        if self._ended:
+            return
+        self.starts += 1
         self._ready = False
         self._control, theirs = socket.socketpair()
         entry = f"main({theirs.fileno()}, {self.frameworks!r}, {str(self.scratch)!r})"
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    _command(entry),
+                    command(entry),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     pass_fds=[theirs.fileno()],
-                    env=_environment(),
+                    env=environment(),
                     cwd=tempfile.gettempdir(),
                     start_new_session=True,
                 )
             except OSError as error:
                 self._why = f"it does not start: {error}"
                 self._stop()
+
+    def is_alive(self) -> bool:
+        """Say whether workers can be had without a new start; always where none is forked."""
+        return not self.fork or (self._process is not None and self._process.poll() is None)
+
+    def twin(self) -> Zygote:
+        """Return a zygote of the same frameworks that shares this one's memory.
+
+        A process copied from this one's, which needs 3 MiB where a new one needs 165, and no
+        imports. It lives on when this one ends, and is used like any other; one that is lost is
+        replaced by a new process. Where none can be copied, it is a new one, started when it is
+        first asked for a worker.
+        """
+        return Zygote(self.frameworks, fork=self.fork, mother=self)
+
+    def _start_as_copy(self, mother: Zygote) -> None:
+        if not Copied.possible():
+            self._why = "this system has no handles on processes"
+            return
+        self._control, theirs = socket.socketpair()
+        errors, errors_in = os.pipe()
+        request = {"op": "twin", "scratch": str(self.scratch)}
+        try:
+            pid = mother._ask(request, [theirs.fileno(), errors_in])["pid"]
+            self._process = Copied(pid, errors)
+        except (SandboxUnavailable, OSError) as error:
+            # A new one is started when it is needed.
+            self._why = str(error)
+            self._control.close()
+            self._control = None
+        finally:
+            if self._process is None:
+                os.close(errors)
+            os.close(errors_in)
+            theirs.close()
 
     def _ask(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
         if self._control is None:
@@ -172,8 +229,10 @@ class Zygote:
         return said[-1] if said else ""
 
     def _kill(self) -> None:
+        if isinstance(self._process, Copied):
+            self._process.kill()
         # The group: where `sys.executable` is a script, the interpreter is its child.
-        if self._process is not None and self._process.poll() is None:
+        elif self._process is not None and self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -220,12 +279,12 @@ class Zygote:
     def _fresh(self, request: Mapping[str, Any], output_bytes: int) -> Worker:
         try:
             process = subprocess.Popen(
-                _command(f"alone({self.frameworks!r}, {str(self.scratch)!r})"),
+                command(f"alone({self.frameworks!r}, {str(self.scratch)!r})"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                env=_environment(),
+                env=environment(),
                 cwd=tempfile.gettempdir(),
                 start_new_session=True,
             )
@@ -248,8 +307,20 @@ class Zygote:
 
     def close(self) -> None:
         """End the zygote and every worker of it, and remove what they left."""
+        self._ended, self._why = True, "it has been closed"
         self._stop()
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def release(self) -> None:
+        """Let go of the zygote in this process: another one, a fork or the origin of it, has it.
+
+        A zygote ends when the last process that holds it has closed or released it.
+        """
+        self._ended, self._why = True, "it has been released"
+        if isinstance(self._process, subprocess.Popen):
+            # Where it is no child of this process, it has ended for it: no warning comes later.
+            self._process.poll()
+        self._let_go()
 
     def _stop(self) -> None:
         if self._control is not None:
@@ -260,6 +331,14 @@ class Zygote:
             except subprocess.TimeoutExpired:
                 self._kill()
                 self._process.wait()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if isinstance(self._process, Copied):
+            self._process.close()
+        elif self._process is not None:
             assert self._process.stderr is not None
             self._process.stderr.close()
         self._control = self._process = None
@@ -272,7 +351,11 @@ class Worker:
     Attributes:
         sandbox: the level of isolation and its layers, told before any student code ran.
         status: how the process ended: exit code, or minus the signal; None while it lives.
+        stops: how often this process was stopped while it waited for a worker, any of them, as when
+            the whole machine is paused: the time that passed then was nobody's.
     """
+
+    stops: ClassVar[int] = 0
 
     channel: PipeChannel | ThreadChannel
     end: Callable[[], int]
@@ -303,8 +386,11 @@ class Worker:
         frame = protocol.pack({**message, "nonce": nonce}, blocks)
         deadline = time.monotonic() + seconds
         try:
-            self.channel.send(frame, deadline)
-            reply = self._receive(deadline)
+            try:
+                self.channel.send(frame, deadline)
+                reply = self._receive(deadline)
+            finally:
+                Worker.stops += time.monotonic() - deadline > OVERSLEPT_SECONDS
         except TimedOut as error:
             self.close()
             printing = self.channel.count >> 20
@@ -322,11 +408,7 @@ class Worker:
         return reply
 
     def _receive(self, deadline: float) -> Reply:
-        prefix = self.channel.read(protocol.PREFIX.size, deadline)
-        header_bytes, payload_bytes = protocol.lengths(prefix)
-        encoded = self.channel.read(header_bytes, deadline)
-        header, blocks = protocol.unpack(encoded, self.channel.read(payload_bytes, deadline))
-        return Reply(header, blocks)
+        return Reply(*protocol.receive(lambda count: self.channel.read(count, deadline)))
 
     @property
     def printed(self) -> str:
@@ -363,40 +445,3 @@ def _death(status: int) -> str:
         "SIGSYS": "made a system call that is not allowed here",
     }
     return reasons.get(name, f"ended the Python process ({name})")
-
-
-def _command(entry: str) -> list[str]:
-    """Return the command that starts a process of ours in isolated mode.
-
-    It finds this package first, then forgets where; and finds numpy and torch where this process
-    does, also when they came by PYTHONPATH or the user's own site-packages.
-    """
-    root = str(Path(lossgrade.__file__).parent.parent)
-    theirs = _homes("numpy", "torch")
-    ours = {root, *_homes("lossgrade_fixtures", "lossgrade_checks")} - theirs
-    boot = _BOOT.format(root=root, ours=sorted(ours), theirs=sorted(theirs), entry=entry)
-    return [sys.executable, "-I", "-u", "-X", "utf8", "-c", boot]
-
-
-def _homes(*names: str) -> set[str]:
-    """Return the directories that hold the packages `names`, as far as they are installed."""
-    specs = [importlib.util.find_spec(name) for name in names]
-    return {str(Path(spec.origin).parent.parent) for spec in specs if spec and spec.origin}
-
-
-def _environment() -> dict[str, str]:
-    """Return a clean environment: nothing of the trusted side's, one thread for each library."""
-    threads = dict.fromkeys(
-        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
-        "1",
-    )
-    kept = {name: os.environ[name] for name in ("SYSTEMROOT", "PATHEXT") if name in os.environ}
-    # PYTHONHASHSEED would be ignored in isolated mode; a student's set order may vary.
-    return {
-        **kept,
-        **threads,
-        "PATH": os.defpath,
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "MPLBACKEND": "Agg",
-    }

@@ -11,11 +11,10 @@ from __future__ import annotations
 import json
 import math
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 MAGIC = b"LGr1"
 PREFIX = struct.Struct("!4sII")
@@ -41,12 +40,15 @@ ITEM_BYTES = {
 }
 
 
+# Made once: `json.dumps` makes an encoder for each call with options.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 class ProtocolError(Exception):
     """A frame that breaks the rules above."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """An array as it crosses: native byte order, C order."""
 
     dtype: str
@@ -57,7 +59,7 @@ class Block:
 def pack(header: dict[str, Any], blocks: Sequence[Block] = ()) -> bytes:
     """Return one frame of `header` and `blocks`."""
     described = [{"dtype": block.dtype, "shape": list(block.shape)} for block in blocks]
-    encoded = json.dumps({**header, "blocks": described}, separators=(",", ":")).encode()
+    encoded = _encode({**header, "blocks": described}).encode()
     payload = sum(len(block.data) for block in blocks)
     if len(blocks) > BLOCK_CAP:
         raise ProtocolError(f"a frame of {len(blocks):,} arrays, more than {BLOCK_CAP:,}")
@@ -84,6 +86,16 @@ def lengths(prefix: bytes) -> tuple[int, int]:
     return header, payload
 
 
+def receive(exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], list[Block]]:
+    """Return header and blocks of the next frame; `exactly` reads that many bytes.
+
+    Raises:
+        ProtocolError: bytes that are no frame.
+    """
+    header_bytes, payload_bytes = lengths(exactly(PREFIX.size))
+    return unpack(exactly(header_bytes), exactly(payload_bytes))
+
+
 def unpack(encoded: bytes, payload: bytes) -> tuple[dict[str, Any], list[Block]]:
     """Return header and blocks, once every size agrees.
 
@@ -91,7 +103,7 @@ def unpack(encoded: bytes, payload: bytes) -> tuple[dict[str, Any], list[Block]]
         ProtocolError: no JSON object, an unknown dtype, or sizes that do not add up.
     """
     try:
-        header = json.loads(encoded)
+        header = json.loads(encoded.decode())
         described = header.pop("blocks")
         if not isinstance(described, list) or len(described) > BLOCK_CAP:
             raise ProtocolError("a header whose blocks are no list, or too many")
@@ -101,8 +113,9 @@ def unpack(encoded: bytes, payload: bytes) -> tuple[dict[str, Any], list[Block]]
             dtype, shape = description["dtype"], description["shape"]
             if dtype not in ITEM_BYTES or not isinstance(shape, list) or len(shape) > RANK_CAP:
                 raise ProtocolError("a block of unknown dtype or shape")
-            if not all(type(size) is int and 0 <= size < 1 << 40 for size in shape):
-                raise ProtocolError("a block whose shape is not made of sizes")
+            for size in shape:
+                if type(size) is not int or not 0 <= size < 1 << 40:
+                    raise ProtocolError("a block whose shape is not made of sizes")
             end = start + math.prod(shape) * ITEM_BYTES[dtype]
             if end > len(payload):
                 raise ProtocolError("a block longer than its payload")

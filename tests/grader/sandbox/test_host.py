@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from lossgrade.sandbox import channel, host
+from lossgrade.sandbox import channel, host, processes
 from lossgrade.sandbox.host import SandboxUnavailable, Zygote
 from lossgrade.student import CallError
 
@@ -52,7 +52,7 @@ def started() -> Iterator[Callable[..., Zygote]]:
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "_BOOT", host._BOOT.replace("zygote.{entry}", BARE))
+    monkeypatch.setattr(processes, "BOOT", processes.BOOT.replace("zygote.{entry}", BARE))
 
 
 def alive(pid: int) -> bool:
@@ -500,10 +500,10 @@ def test_a_worker_that_cannot_enter_its_sandbox_says_why(
     submit: Submit, started: Callable[..., Zygote], monkeypatch: pytest.MonkeyPatch, fork: bool
 ) -> None:
     broken = "stack.Prepared.enter = lambda *_: 1 // 0"
-    boot = host._BOOT.replace(
+    boot = processes.BOOT.replace(
         "zygote.{entry}", f"{BARE.splitlines()[0]}\n{broken}\nzygote.{{entry}}"
     )
-    monkeypatch.setattr(host, "_BOOT", boot)
+    monkeypatch.setattr(processes, "BOOT", boot)
     with pytest.raises(SandboxUnavailable, match=r"did not start.*ZeroDivisionError"):
         double(submit(DOUBLE, "f", zygote=started(fork=fork)))
 

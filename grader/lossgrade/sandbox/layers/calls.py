@@ -51,3 +51,8 @@ def capabilities(
 ) -> None:
     """Call capget(2) or capset(2)."""
     _checked(int(_libc()[function](ctypes.byref(header), data)))
+
+
+def madvise(start: int, length: int, advice: int) -> None:
+    """Call madvise(2) for the memory from address `start` on."""
+    _checked(int(_libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), advice)))
