@@ -40,7 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FORMAT:PATH",
         action="append",
         default=[],
-        help="write the result: json, gradescope, markdown or html; may be given several times",
+        help="write the result: json, gradescope, markdown, html, github-classroom, prairielearn, "
+        "classroom50 or junit; may be given several times",
     )
     group.addoption(
         "--require-sandbox",

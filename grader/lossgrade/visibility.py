@@ -3,7 +3,8 @@
 `hidden`: nobody is told why it failed, neither input nor value, in any output; an instructor asks
 for it with `--lossgrade-show-hidden`. `after_due_date` and `after_published`: the record and
 Gradescope's file have the message, since Gradescope itself keeps it back until then; what is read
-at once (terminal, JUnit XML, Markdown, HTML) has none.
+at once has none: the terminal, JUnit XML, Markdown, HTML, and what GitHub Classroom, PrairieLearn
+and classroom50 are given, none of which keeps anything back.
 """
 
 from __future__ import annotations

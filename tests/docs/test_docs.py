@@ -225,43 +225,80 @@ def test_gradescope_example(tmp_path: Path) -> None:
     assert len(results["tests"]) == len(record["criteria"])
 
 
+def _run_example(script: str, folder: Path, interpreter: str = "bash", **variables: str) -> None:
+    """Run a script of docs/reports.md in `folder`, with the programs of this environment."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    # What it takes on this machine to be `contained` is no question of the page.
+    script = script.replace("contained", "process").replace("limits", "process")
+    done = subprocess.run(
+        [interpreter, "-c", script],
+        cwd=folder,
+        env={**environment, **variables},
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_classroom_example(tmp_path: Path) -> None:
-    """to_classroom.py of docs/reports.md gives the reporter every visible criterion's points."""
-    script = tmp_path / "to_classroom.py"
-    script.write_text(file_of("docs/reports.md", "to_classroom.py"), encoding="utf-8")
-    criterion = {
-        "id": "a.b", "function": "a", "title": "B holds", "kind": "law", "outcome": "passed",
-        "score": 2.5, "max_score": 2.5, "visibility": "visible",
+    """The workflow of docs/reports.md hands the points to the reporter, and shows feedback."""
+    grading = tmp_path / ".github" / "grading"
+    grading.mkdir(parents=True)
+    for name in ("homework.toml", "pytest.ini"):
+        (grading / name).write_text(file_of("docs/reports.md", name), encoding="utf-8")
+    (tmp_path / "hw.py").write_text(file_of("docs/reports.md", "hw.py"), encoding="utf-8")
+    page = (ROOT / "docs" / "reports.md").read_text(encoding="utf-8")
+    [step] = re.findall(r"- id: homework\n +run: \|\n((?: {10}.*\n)+)", page)
+    (tmp_path / "summary").write_text("before\n", encoding="utf-8")
+    _run_example(f"set -e\n{step}", tmp_path, GITHUB_OUTPUT="output", GITHUB_STEP_SUMMARY="summary")
+    [line] = (tmp_path / "output").read_text(encoding="utf-8").splitlines()
+    made = json.loads(base64.b64decode(line.removeprefix("result=")))
+    assert (made["status"], made["max_score"]) == ("fail", 10)
+    assert sum(test["score"] for test in made["tests"]) == pytest.approx(0.84)
+    summary = (tmp_path / "summary").read_text(encoding="utf-8")
+    assert summary.startswith("before\n# hw\n")
+    assert "HOMEWORK_RESULTS" in page
+
+
+def test_prairielearn_example(tmp_path: Path) -> None:
+    """The script of docs/reports.md leaves results.json where PrairieLearn looks for it."""
+    (tmp_path / "tests").mkdir()
+    for name in ("homework.toml", "pytest.ini", "run.sh"):
+        text = file_of("docs/reports.md", name)
+        (tmp_path / "tests" / name).write_text(text, encoding="utf-8")
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "hw.py").write_text(file_of("docs/reports.md", "hw.py"))
+    script = file_of("docs/reports.md", "run.sh").replace("/grade", str(tmp_path))
+    _run_example(script, tmp_path)
+    made = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert made["gradable"] is True
+    assert made["score"] == pytest.approx(0.084)
+
+
+def test_classroom50_example(tmp_path: Path) -> None:
+    """The autograder of docs/reports.md leaves result.json in the student's checkout."""
+    checkout, here = tmp_path / "checkout", tmp_path / "grading"
+    for folder in (checkout, here):
+        folder.mkdir()
+    for name in ("homework.toml", "pytest.ini"):
+        (here / name).write_text(file_of("docs/reports.md", name), encoding="utf-8")
+    (checkout / "hw.py").write_text(file_of("docs/reports.md", "hw.py"), encoding="utf-8")
+    # A student's file that takes the place of a module of the grader's.
+    (checkout / "numpy.py").write_text("raise SystemExit('imported')\n", encoding="utf-8")
+    script = file_of("docs/reports.md", "autograder.py")
+    script = script.replace("Path(__file__).parent", f"Path({str(here)!r})")
+    script = re.sub(r"^for package in .*\n    .*\n", "", script, flags=re.MULTILINE)
+    variables = {
+        name: f"submit/{name}"
+        for name in ("CLASSROOM", "ASSIGNMENT", "OWNER", "SUBMISSION_TAG", "COMMIT_URL",
+                     "RELEASE_URL", "REVIEW_URL")
     }  # fmt: skip
-    hidden = {**criterion, "id": "a.c", "visibility": "hidden"}
-    failed = {
-        **criterion,
-        "id": "a.d",
-        "outcome": "failed",
-        "score": 0,
-        "message": "m",
-        "hint": "h",
-    }
-    record = Result.model_validate(
-        {
-            "schema": "lossgrade/result/v1",
-            "submission": {"id": "hw", "path": "hw.py"},
-            "assignment": {"name": "x", "version": "1"},
-            "score": 5, "max_score": 7.5, "outcome": "failed",
-            "criteria": [criterion, hidden, failed],
-            "functions": {}, "sandbox": {"level": "process"}, "seed": "1",
-            "started_at": "2026-01-01T00:00:00+00:00", "duration_s": 1,
-        }
-    )  # fmt: skip
-    path = tmp_path / "record.json"
-    path.write_text(record.to_json(), encoding="utf-8")
-    out = subprocess.run(
-        [sys.executable, "-I", script, path], text=True, capture_output=True, check=True, timeout=20
-    ).stdout
-    made = json.loads(base64.b64decode(out.removeprefix("result=")))
-    assert made["status"] == "fail"
-    assert [(t["status"], t["score"]) for t in made["tests"]] == [("pass", 2.5), ("fail", 0)]
-    assert made["tests"][1]["message"] == "m h"
+    _run_example(script, checkout, sys.executable, **variables, ASSIGNMENT_TYPE="individual")
+    made = json.loads((checkout / "result.json").read_text(encoding="utf-8"))
+    assert (made["score"], made["max-score"], made["owner"]) == (84, 1000, "submit/OWNER")
+    assert (checkout / "release-body.md").exists()
 
 
 @pytest.mark.parametrize("page", generate.PAGES, ids=lambda page: page.name)

@@ -54,7 +54,8 @@ def modules_after(code: str, *options: str) -> set[str]:
             id="a page without pictures",
         ),
         pytest.param(
-            "from lossgrade.reports import json, gradescope, markdown, terminal",
+            "from lossgrade.reports import json, gradescope, markdown, terminal, junit, "
+            "github_classroom, prairielearn, classroom50",
             HEAVY | DRAWING | {"pytest", "lossgrade.engine", "lossgrade.oracle"},
             id="reports",
         ),

@@ -13,9 +13,20 @@ from typing import TYPE_CHECKING, Any
 from lossgrade.visibility import KEPT_BACK, immediate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lossgrade.result import Result
 
-FORMATS = ("json", "gradescope", "markdown", "html")
+FORMATS = (
+    "json",
+    "gradescope",
+    "markdown",
+    "html",
+    "github-classroom",
+    "prairielearn",
+    "classroom50",
+    "junit",
+)
 
 
 class ReportError(Exception):
@@ -34,11 +45,16 @@ def parse_request(text: str) -> Request:
     """Read FORMAT:PATH.
 
     Raises:
-        ReportError: no colon, an unknown format, or no path.
+        ReportError: no colon, an unknown format, no path, or nothing to make the report from.
     """
     name, _, path = text.partition(":")
     if name not in FORMATS or not path:
         raise ReportError(f"{text!r}: expected FORMAT:PATH, FORMAT one of {', '.join(FORMATS)}")
+    if name == "classroom50":
+        from lossgrade.reports.classroom50 import identity
+
+        # Told before anything is graded.
+        identity()
     return Request(name, Path(path))
 
 
@@ -59,9 +75,14 @@ def write(request: Request, result: Result) -> None:
 
 def render(name: str, result: Result) -> str:
     """Return the text of the report in the format `name`; every text can be encoded."""
-    shown = result if name in KEPT_BACK else immediate(result)
-    text: str = import_module(f"lossgrade.reports.{name}").render(_encodable(shown))
+    module = import_module(f"lossgrade.reports.{name.replace('-', '_')}")
+    text: str = module.render(shown(name, result))
     return text
+
+
+def shown(name: str, result: Result) -> Result:
+    """Return what a report in the format `name` may tell of the result."""
+    return _encodable(result if name in KEPT_BACK else immediate(result))
 
 
 def _encodable(result: Result) -> Result:
@@ -86,13 +107,16 @@ def _escaped(value: Any) -> Any:
     return value
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` beside `path` first, then move it there: no reader sees half a file."""
+def write_atomically(path: Path, text: str | Iterable[str]) -> None:
+    """Write `text`, whole or in pieces, beside `path` first, then move it there.
+
+    No reader sees half a file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         umask = os.umask(0)

@@ -85,7 +85,7 @@ class Feedback:
 
 def chosen(result: Result) -> Feedback:
     """Choose from a result what its student reads."""
-    result = _printable(result)
+    result = printable(result)
     groups = _failed(result)
     mends: list[Mend] = []
     named = _named(result)
@@ -104,7 +104,7 @@ def chosen(result: Result) -> Feedback:
         advice=tuple(_advice(result)),
         findings=tuple(dict.fromkeys(line for line in lines if line not in tied)),
         penalties=tuple(penalties(result)),
-        ungraded=tuple(_ungraded(result)),
+        ungraded=tuple(ungraded(result)),
         charts=tuple(result.charts),
     )
 
@@ -297,7 +297,7 @@ def penalties(result: Result) -> list[str]:
     return lines
 
 
-def _ungraded(result: Result) -> list[str]:
+def ungraded(result: Result) -> list[str]:
     """Return how many criteria were not graded, and why where that may be told."""
     ungraded = [c for c in result.criteria if c.outcome == "not-graded"]
     if not ungraded:
@@ -314,7 +314,7 @@ def _ungraded(result: Result) -> list[str]:
 # --- text that others wrote -----------------------------------------------------------------------
 
 
-def _printable(result: Result) -> Result:
+def printable(result: Result) -> Result:
     """Return the result without characters that change how the text around them is shown."""
     document = result.model_dump(by_alias=True)
     cleaned = _cleaned(document)
@@ -323,6 +323,8 @@ def _printable(result: Result) -> Result:
 
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
+        if value.isascii() and value.isprintable():
+            return value
         line = _BREAKS.sub(" ", value)
         return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
     if isinstance(value, dict):

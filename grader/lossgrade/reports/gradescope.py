@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from lossgrade.language import say
 from lossgrade.reports.feedback import penalties
+from lossgrade.reports.lines import explanation
+from lossgrade.reports.summary import points
 
 if TYPE_CHECKING:
-    from lossgrade.result import CriterionRecord, Result
+    from lossgrade.result import CriterionRecord, FunctionRecord, Result
 
 
 def render(result: Result) -> str:
@@ -44,7 +47,7 @@ def _test(result: Result, place: int) -> dict[str, Any]:
         "name": f"{criterion.function}: {criterion.title}",
         "number": f"{major}.{minor}",
         "status": "passed" if criterion.outcome == "passed" else "failed",
-        "output": _explanation(criterion),
+        "output": explanation(criterion),
         "visibility": criterion.visibility,
         "tags": [criterion.kind],
         "extra_data": {"id": criterion.id, "outcome": criterion.outcome},
@@ -55,22 +58,17 @@ def _test(result: Result, place: int) -> dict[str, Any]:
     return test
 
 
-def _explanation(criterion: CriterionRecord) -> str:
-    if criterion.outcome == "passed":
-        return ""
-    heading = {"failed": "", "not-graded": "Not graded, through no fault of yours: "}
-    advice = "Advice, no points lost: " if criterion.advice else ""
-    lines = [heading[criterion.outcome] + advice + criterion.message, criterion.hint]
-    return "\n".join(filter(None, lines))
-
-
 def _output(result: Result) -> str:
     lines = [
-        f"{name}: {part.score:g} of {part.max_score:g} points"
+        f"{name}: {_of_points(part)}"
         for name, part in result.functions.items()
         if part.max_score and all(c.visibility == "visible" for c in _of(result, name))
     ]
     return "\n".join(lines + penalties(result) + result.notes)
+
+
+def _of_points(part: FunctionRecord) -> str:
+    return say("{score} of {most} points", score=points(part.score), most=points(part.max_score))
 
 
 def _of(result: Result, function: str) -> list[CriterionRecord]:

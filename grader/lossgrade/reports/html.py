@@ -84,28 +84,33 @@ def render(result: Result) -> str:
 
 @functools.cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
+    made = environment()
+    made.filters |= {"plain": _plain, "rich": lambda text: with_code(_plain(text))}
+    return made.get_template("feedback.html")
+
+
+def environment() -> jinja2.Environment:
+    """Return a fresh environment of the pages' templates: what is put in is escaped."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": _plain, "rich": _rich}
-    return environment.get_template("feedback.html")
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _rich(text: str) -> Markup:
+def with_code(text: str) -> Markup:
     """Return text with what stands between backticks in code type, everything else as text."""
-    pieces = re.split(r"`([^`\n]+)`", _plain(text))
+    pieces = re.split(r"`([^`\n]+)`", text)
     return Markup("").join(
         Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece)
         for place, piece in enumerate(pieces)
     )
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _pictures(feedback: Feedback) -> list[dict[str, Any]]:
