@@ -63,7 +63,10 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted(page for page in (ROOT / "docs").glob("*.md") if page != RUBRIC),
 ]
-SCHEMAS = {ROOT / "docs" / "schemas" / f"{name}-v1.json": name for name in ("assignment", "result")}
+SCHEMAS = {
+    ROOT / "docs" / "schemas" / f"{name}-v1.json": name
+    for name in ("assignment", "result", "cohort")
+}
 # Feedback as the code makes it for one of the example submissions: in NumPy's float64, whose
 # numbers are the same on every machine to the digits that are shown.
 EXAMPLE = "softmax-over-batch-axis/stat453_numpy.py"
@@ -182,7 +185,7 @@ def _same(shown: str, found: str) -> bool:
 
 
 def _timeless(text: str) -> str:
-    text = re.sub(r"\bin \d+\.\d+s\b( =+)?", "in TIME", text)
+    text = re.sub(r"\bin \d+\.\d+ ?s\b( =+)?", "in TIME", text)
     text = re.sub(r"^=+ (?=.* in TIME$)", "", text, flags=re.MULTILINE)
     return re.sub(r"isolation: .*(\n  .*)*", "isolation: LEVEL", text)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from lossgrade.assignment import Assignment
+from lossgrade.cohort.record import CohortRecord
 from lossgrade.result import Result
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of "assignment" files or of "result" records."""
+    """Return the JSON Schema of "assignment" files, of "result" or of "cohort" records."""
     if name == "assignment":
         made = Assignment.model_json_schema(by_alias=True)
         for definition in made["$defs"].values():
@@ -33,6 +34,8 @@ def schema(name: str) -> dict[str, Any]:
         each.pop("discriminator")
         functions["additionalProperties"] = False
         functions.pop("propertyNames", None)
+    elif name == "cohort":
+        made = CohortRecord.model_json_schema(by_alias=True, mode="serialization")
     else:
         made = Result.model_json_schema(by_alias=True, mode="serialization")
     return {"$schema": DIALECT, "$id": f"lossgrade/{name}/v1", **made}

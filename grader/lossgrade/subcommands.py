@@ -52,12 +52,41 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("assignment", metavar="NAME|FILE")
     check.set_defaults(run=_check)
 
-    schema = commands.add_parser("schema", help="print a JSON Schema: of assignments or of results")
-    schema.add_argument("name", choices=("assignment", "result"))
+    schema = commands.add_parser(
+        "schema", help="print a JSON Schema: of assignments, results or classes"
+    )
+    schema.add_argument("name", choices=("assignment", "result", "cohort"))
     schema.set_defaults(run=_schema)
+
+    from lossgrade.cohort import command
+
+    grade = commands.add_parser("grade", help="grade a class: what a platform exports")
+    command.add_arguments(grade)
+    grade.set_defaults(run=command.run)
+
+    compare = commands.add_parser(
+        "compare", help="say whose grade changed between two runs, and why"
+    )
+    compare.add_argument(
+        "old", type=Path, metavar="OLD", help="the folder that `lossgrade grade` wrote to before"
+    )
+    compare.add_argument(
+        "new", type=Path, metavar="NEW", help="the one of now; or a result record each"
+    )
+    compare.add_argument("--all", action="store_true", help="list every submission that changed")
+    compare.add_argument("--output-format", choices=("text", "json", "csv"), default="text")
+    compare.add_argument("--exit-code", action="store_true", help="exit with 1 if a grade changed")
+    compare.set_defaults(run=_compare)
 
     demo = commands.add_parser("demo", help="grade bundled example submissions")
     demo.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR")
+    demo.add_argument(
+        "--class",
+        dest="example_class",
+        type=Path,
+        metavar="DIR",
+        help="only write an example class, to try `lossgrade grade` on",
+    )
     demo.set_defaults(run=_demo)
     return parser
 
@@ -106,10 +135,19 @@ def _schema(options: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(options: argparse.Namespace) -> int:
-    from lossgrade.demo import run
+def _compare(options: argparse.Namespace) -> int:
+    from lossgrade.cohort.compare import run
 
-    return run(options.out)
+    return run(options)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from lossgrade.demo import run, write_class
+
+    if options.example_class is None:
+        return run(options.out)
+    write_class(options.example_class)
+    return 0
 
 
 def _usage(error: object) -> int:

@@ -57,7 +57,7 @@ def test_check_lists_each_criterion_and_the_sum(
     assert last == f"{name}: {len(made)} criteria, {points:g} points"
 
 
-@pytest.mark.parametrize("name", ["assignment", "result"])
+@pytest.mark.parametrize("name", ["assignment", "result", "cohort"])
 def test_schema_prints_a_schema(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", name]) == 0
     made = json.loads(capsys.readouterr().out)
@@ -173,13 +173,16 @@ def test_demo_writes_the_files_it_names(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("raise RuntimeError", encoding="utf-8")
     done = command("demo", "--out", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    graded, _, linted = done.stdout.partition("\n1. a small project")
+    graded, _, rest = done.stdout.partition("\n4. a class, as Canvas exports it: lossgrade grade")
+    of_class, _, linted = rest.partition("\n1. a small project")
     listed = graded.partition("\nWritten:\n")[2].split()
     assert len(listed) == 9
     files = {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert {tmp_path / name for name in listed} == {
-        path for path in files if "project" not in path.parts
+        path for path in files if not {"project", "class", "graded"} & set(path.parts)
     }
+    assert "written: graded/report.html\n" in of_class
+    assert len(list((tmp_path / "out" / "graded" / "results").iterdir())) == 10
     assert "project/train.py:18:20 LG101" in linted
     assert "+            loss = F.binary_cross_entropy_with_logits(logits, even)\n" in linted
     scores = {}
@@ -192,7 +195,9 @@ def test_demo_writes_the_files_it_names(tmp_path: Path) -> None:
     assert scores["right"] == 100
     assert all(0 < score < 100 for name, score in scores.items() if name != "right")
     assert len(scores) == 3
-    assert done.stderr == "Would fix 5 mistakes; 4 findings left\n"
+    told = done.stderr.splitlines()
+    assert told[0] == "layout: canvas; 11 submissions, 1 of the roster missing"
+    assert told[-1] == "Would fix 5 mistakes; 4 findings left"
 
 
 def test_the_built_in_files_are_toml_with_comments() -> None:

@@ -1,0 +1,1 @@
+"""Grade many submissions: what platforms export in, results, feedback and gradebooks out."""
