@@ -139,7 +139,10 @@ class Store:
             ) from None
         if seed != known.get("seed"):
             document = {"schema": "lossgrade/run/v1", "seed": seed}
-            write(self.folder, {RUN: json.dumps(document, indent=2) + "\n"})
+            try:
+                write_atomically(file, json.dumps(document, indent=2) + "\n")
+            except OSError as error:
+                raise StoreError(f"{file}: cannot be written ({error.strerror})") from None
             # Who knows it can draw the inputs of every submission.
             file.chmod(0o600)
         return seed
@@ -150,10 +153,8 @@ class Store:
         return self.folder / "results" / f"{entry_id}.json"
 
     def has_feedback(self, entry_id: str) -> bool:
-        return all(
-            (self.folder / "feedback" / f"{entry_id}.{suffix}").exists()
-            for suffix in FEEDBACK.values()
-        )
+        files = [self.folder / "feedback" / f"{entry_id}.{each}" for each in FEEDBACK.values()]
+        return all(file.is_file() and file.stat().st_size for file in files)
 
     def is_current(
         self, entry_id: str, key: str, files: str, level: str, *, by_files: bool
@@ -187,7 +188,9 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
     """
     for name, text in files.items():
         try:
-            write_atomically(folder / name, text)
+            # Waiting for the disk takes longer than grading some; a file that is damaged when the
+            # machine goes down is found by the next run, and made again.
+            write_atomically(folder / name, text, sync=False)
         except OSError as error:
             raise WriteError(f"{folder / name}: cannot be written ({error.strerror})") from None
 

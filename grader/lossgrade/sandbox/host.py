@@ -160,6 +160,16 @@ class Zygote:
         """Say whether workers can be had without a new start; always where none is forked."""
         return not self.fork or (self._process is not None and self._process.poll() is None)
 
+    def keep_on(self, core: int) -> None:
+        """Let this process, the zygote and the workers it forks run on one core of the machine.
+
+        They take turns, and none finds its memory in another core's cache.
+        """
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {core})
+            if self._process is not None:
+                os.sched_setaffinity(self._process.pid, {core})
+
     def twin(self) -> Zygote:
         """Return a zygote of the same frameworks that shares this one's memory.
 
