@@ -392,9 +392,9 @@ class Worker:
             ProtocolError: the request is too large to be carried; nothing was sent.
             SandboxUnavailable: the worker is gone, and the zygote that would know why.
         """
+        deadline = time.monotonic() + seconds
         nonce = secrets.token_hex(8)
         frame = protocol.pack({**message, "nonce": nonce}, blocks)
-        deadline = time.monotonic() + seconds
         try:
             try:
                 self.channel.send(frame, deadline)
