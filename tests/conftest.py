@@ -30,6 +30,12 @@ settings.register_profile(
 settings.load_profile("busy")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--report-pictures", metavar="FOLDER", help="keep the pictures of report.html there"
+    )
+
+
 @pytest.fixture(scope="session")
 def zygotes() -> Iterator[dict[tuple[str, ...], Zygote]]:
     started: dict[tuple[str, ...], Zygote] = {}

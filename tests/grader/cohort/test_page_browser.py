@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image, ImageStat
 
 from browser import Browser, found
 from cohorts import example_class, graded_class, row, summary_of
@@ -14,7 +17,6 @@ from lossgrade.cohort.page import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from lossgrade.cohort.graded import GradedCohort
 
@@ -354,3 +356,28 @@ def test_without_a_script_the_figures_are_there(browser: Browser, show: Show) ->
     assert "missing-minus-sign" in seen
     assert "show in the table" not in seen
     assert "Clear filters" not in seen
+
+
+# What stands at the top, and the window.
+PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "light": ("h1", {"width": 1000, "height": 1250, "scheme": "light"}),
+    "dark": ("#groups", {"width": 1000, "height": 1250, "scheme": "dark"}),
+    "phone": ("#scores", {"width": 360, "height": 900, "scheme": "light"}),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_its_picture(name: str, show: Show, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """`--report-pictures docs` keeps the pictures that the documentation shows."""
+    top, seen = PICTURES[name]
+    browser = show(example_class(), motion="reduce", **seen)
+    browser.run(f"document.querySelector('{top}').scrollIntoView()")
+    folder = Path(pytestconfig.getoption("--report-pictures") or tmp_path)
+    with Image.open(io.BytesIO(browser.picture())) as taken:
+        assert taken.size == (seen["width"], seen["height"])
+        ground = ImageStat.Stat(taken.convert("L").crop((0, 0, 4, 4))).mean[0]
+        # A page has few colours: a palette makes a third of the bytes.
+        few = taken.convert("RGB").quantize(256)
+        few.save(folder / f"report-example-{name}.png", optimize=True)
+    assert (ground < 64) == (seen["scheme"] == "dark")
+    assert (folder / f"report-example-{name}.png").stat().st_size < 150_000
