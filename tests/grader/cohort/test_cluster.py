@@ -113,12 +113,12 @@ def results(out: Path) -> dict[str, Any]:
 
 
 def texts(folder: Path) -> dict[str, list[str]]:
-    """Return the lines of all files but times, by their place."""
+    """Return the lines of all files but times and the processes' user ids, by their place."""
     return {
         file.relative_to(folder).as_posix(): [
             line
             for line in file.read_text("utf-8").splitlines()
-            if not any(f'"{name}"' in line for name in TIMES)
+            if not any(f'"{name}"' in line for name in TIMES) and '"user id ' not in line
         ]
         for kind in ("results", "feedback", "scope")
         for file in (folder / kind).iterdir()
