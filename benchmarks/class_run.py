@@ -4,8 +4,8 @@
 
 throughput  submissions a second, one job a core, result records written: beside a fresh
             `pytest --submission` process for each, one at a time and one a core
-checks      the same for 20 checks of a torch softmax, beside a fresh pytest that imports the
-            submission and makes the same 20 checks itself
+checks      the same for the 22 criteria of a torch softmax, beside a fresh pytest that imports
+            the submission and makes 20 checks of it itself, of the same properties
 end-to-end  a whole run of 1,000 mixed submissions, with feedback, gradebook and report.html, beside
             the grading of the same alone
 memory      private memory of the processes of a run, by the number of jobs
@@ -48,7 +48,7 @@ GRADE = [sys.executable, "-m", "lossgrade.cli", "grade"]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, "-q"]
 MIB = 1 << 20
 
-# The criteria of a torch softmax, and nothing else: twenty that carry points.
+# All 22 criteria of a torch softmax, 17 of them with points, and nothing else.
 CHECKED = """\
 name = "twenty-checks"
 library = "torch"
